@@ -1,0 +1,28 @@
+package deps
+
+import (
+	_ "github.com/bnb-chain/tss-lib/v3/ecdsa/keygen"
+	_ "github.com/bnb-chain/tss-lib/v3/ecdsa/resharing"
+	_ "github.com/bnb-chain/tss-lib/v3/ecdsa/signing"
+	_ "github.com/ethereum/go-ethereum/accounts/abi/bind/v2"
+	_ "github.com/ethereum/go-ethereum/ethclient"
+	_ "github.com/ethereum/go-ethereum/ethclient/simulated"
+	_ "github.com/ethereum/go-ethereum/rpc"
+	_ "github.com/ethereum/go-ethereum/signer/core/apitypes"
+	_ "github.com/holiman/uint256"
+	_ "github.com/libp2p/go-libp2p"
+	_ "github.com/libp2p/go-libp2p-pubsub"
+	_ "github.com/pelletier/go-toml/v2"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "github.com/stretchr/testify/require"
+	_ "go.etcd.io/bbolt"
+	_ "go.uber.org/goleak"
+	_ "go.uber.org/zap"
+	_ "golang.org/x/crypto/argon2"
+	_ "golang.org/x/crypto/chacha20poly1305"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "pgregory.net/rapid"
+)
