@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"conclave/quorum"
+
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
 )
@@ -86,24 +88,7 @@ type Withdrawal struct {
 	Signature []byte // as decoded from hex; any length up to 65, judged by the verdict
 }
 
-// maxAmountDigits is the longest decimal form of a 256-bit integer.
-const maxAmountDigits = 78
-
 // ParseAmount reads a decimal amount in wei. It accepts the one canonical form: digits only, no sign, no leading zero
 // but in "0", at most 256 bits. Anything else is malformed and reported as false; the wallet that this replaces
 // accepted "-5000" and paid it out.
-func ParseAmount(s string) (uint256.Int, bool) {
-	var v uint256.Int
-	if len(s) == 0 || len(s) > maxAmountDigits || (s[0] == '0' && len(s) > 1) {
-		return v, false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return v, false
-		}
-	}
-	if err := v.SetFromDecimal(s); err != nil {
-		return uint256.Int{}, false
-	}
-	return v, true
-}
+func ParseAmount(s string) (uint256.Int, bool) { return quorum.ParseWei(s) }

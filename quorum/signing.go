@@ -1,0 +1,177 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+)
+
+// Ready says that its signer can take part in signing a decided batch: it holds the decision and its slot, rendered the
+// transaction itself, and would sign every fee step up to KMax.
+type Ready struct {
+	Epoch   uint64
+	Counter uint64
+	Height  uint64 // the batch's height
+	Batch   common.Hash
+	KMax    uint64
+	Attempt uint64
+}
+
+// Kind implements Body.
+func (Ready) Kind() Kind { return KindReady }
+
+// Check implements Body.
+func (r Ready) Check() error {
+	if r.Batch == (common.Hash{}) {
+		return errors.New("ready for no batch")
+	}
+	return nil
+}
+
+// Abort says that a signing session ended without a signature and without a culprit. f+1 of them strike the session's
+// set of signers for the key epoch.
+type Abort struct {
+	Epoch   uint64
+	Counter uint64
+	Session common.Hash
+	Batch   common.Hash
+	K       uint64
+	Attempt uint64
+	Set     Members // the session's signers, ascending
+}
+
+// Kind implements Body.
+func (Abort) Kind() Kind { return KindAbort }
+
+// Check implements Body.
+func (a Abort) Check() error {
+	if len(a.Set) < MinMembers || len(a.Set) > MaxMembers {
+		return fmt.Errorf("set of %d signers", len(a.Set))
+	}
+	return nil
+}
+
+// Session is everything that one signing session is bound to; its hash is the session nonce, so that no proof of one
+// session can be shown in another.
+type Session struct {
+	Network common.Hash
+	Epoch   uint64
+	Key     PublicKey
+	Chain   uint64
+	Nonce   uint64
+	Batch   common.Hash
+	K       uint64
+	Attempt uint64
+	Set     Members // ascending
+	Digest  common.Hash
+}
+
+// Hash is the session's id.
+func (s Session) Hash() common.Hash { return Digest(KindSession, s.Network, s) }
+
+// Transcript is what every member of a ceremony signs after it: the key that came out, and for whom.
+type Transcript struct {
+	Epoch     uint64
+	Session   common.Hash
+	PublicKey PublicKey
+	Members   Members
+	Threshold uint64      // signers needed: q
+	Moduli    common.Hash // hash over all members' Paillier and ring-Pedersen moduli, in members' order
+}
+
+// Kind implements Body.
+func (Transcript) Kind() Kind { return KindTranscript }
+
+// Check implements Body.
+func (t Transcript) Check() error {
+	if _, err := t.PublicKey.Address(); err != nil {
+		return err
+	}
+	if int(t.Threshold) != t.Members.Q() {
+		return fmt.Errorf("threshold %d is not the quorum of %d members", t.Threshold, len(t.Members))
+	}
+	return nil
+}
+
+// CanaryDigest is what the first signers of a new key sign to show that it works: no transaction can have this digest,
+// because its preimage is not an RLP transaction.
+func (t Transcript) CanaryDigest(network common.Hash, set Members) common.Hash {
+	return Digest(KindCanary, network, struct {
+		Transcript Transcript
+		Set        Members
+	}{t, set})
+}
+
+// Canary is a threshold signature by one subset over [Transcript.CanaryDigest].
+type Canary struct {
+	Set Members
+	Sig Signature
+}
+
+// MembersAction is the action of a MEMBERS decision: who rules from the next height, and by which key.
+type MembersAction struct {
+	Epoch      uint64
+	Members    []Member
+	Transcript Transcript
+	Signatures []Signature // of every member, in members' order
+	Canaries   []Canary
+}
+
+// Verify checks the ceremony's proofs and returns the new roster. It does not check that the change was proposed.
+func (a MembersAction) Verify(network common.Hash) (Roster, error) {
+	r, err := NewRoster(a.Epoch, a.Members)
+	if err != nil {
+		return Roster{}, err
+	}
+	t := a.Transcript
+	if err := t.Check(); err != nil {
+		return Roster{}, fmt.Errorf("transcript: %w", err)
+	}
+	ids := r.IDs()
+	if t.Epoch != a.Epoch || !equalMembers(t.Members, ids) || len(a.Signatures) != len(ids) {
+		return Roster{}, errors.New("transcript is not of these members")
+	}
+	digest := Digest(KindTranscript, network, t)
+	for i, sig := range a.Signatures {
+		if signer, err := sig.Recover(digest); err != nil || signer != ids[i] {
+			return Roster{}, fmt.Errorf("transcript: signature %d is not of %s", i, ids[i])
+		}
+	}
+	return r, a.verifyCanaries(network, ids)
+}
+
+// verifyCanaries wants at least one signature of the new key by a subset of exactly q members.
+func (a MembersAction) verifyCanaries(network common.Hash, ids Members) error {
+	payer := crypto.PubkeyToAddress(*mustPub(a.Transcript.PublicKey))
+	if len(a.Canaries) == 0 {
+		return errors.New("no canary signature")
+	}
+	for _, c := range a.Canaries {
+		if len(c.Set) != ids.Q() {
+			return errors.New("canary: set is not a quorum")
+		}
+		for i, m := range c.Set {
+			if !ids.Has(m) || (i > 0 && c.Set[i-1].Cmp(m) >= 0) {
+				return errors.New("canary: set is not of ascending members")
+			}
+		}
+		if signer, err := c.Sig.Recover(a.Transcript.CanaryDigest(network, c.Set)); err != nil || signer != payer {
+			return errors.New("canary: not signed by the new key")
+		}
+	}
+	return nil
+}
+
+func equalMembers(a, b Members) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
