@@ -1,0 +1,122 @@
+package tss
+
+import (
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"conclave/quorum"
+)
+
+// This file says who is to blame, and for what. A culprit is named only by something that it signed; whatever else fails is
+// unattributed, because a liar's cheapest weapon is a failure that looks like another's.
+
+// equivocation convicts the author of two envelopes in one slot.
+func equivocation(culprit common.Address, a, b Envelope) *Outcome {
+	return convicted(Evidence{
+		Kind: Equivocation, Culprit: culprit, Rule: "equivocation", Envelopes: []Envelope{a.bare(), b.bare()},
+	})
+}
+
+// refused convicts the author of a message that the guard did not let pass.
+func refused(culprit common.Address, rule string, env Envelope) *Outcome {
+	return convicted(Evidence{Kind: Refused, Culprit: culprit, Rule: rule, Envelopes: []Envelope{env}})
+}
+
+// blame turns an error of the library into an outcome. Blame that names this node itself (round 9 does so when the points do
+// not add up) and a signature that does not verify say only that somebody lied.
+func (s *session) blame(err *libraryError) *Outcome {
+	if err.suspect != (common.Address{}) {
+		return unattributed(err.Error(), err.suspect)
+	}
+	others := slices.DeleteFunc(slices.Clone(err.culprits), func(a common.Address) bool { return a == s.self })
+	if len(others) == 0 || len(others) != len(err.culprits) {
+		return unattributed(err.Error(), others...)
+	}
+	slices.SortFunc(others, common.Address.Cmp)
+	others = slices.Compact(others)
+
+	out := &Outcome{Ending: Aborted, Culprits: others, Reason: err.Error()}
+	for _, c := range others {
+		out.Evidence = append(out.Evidence, Evidence{
+			Kind: BadProof, Culprit: c, Rule: "proof", Envelopes: s.envelopesOf(c),
+		})
+	}
+	return out
+}
+
+// envelopesOf returns everything that one participant signed in this session and we hold, in the order of rounds.
+func (s *session) envelopesOf(a common.Address) []Envelope {
+	var all []Envelope
+	for _, sp := range s.plan.specs {
+		if env, ok := s.held[slot{sp.round, sp.kind, s.recipient(sp), a}]; ok {
+			all = append(all, env)
+		}
+	}
+	return all
+}
+
+// compareEcho checks what a participant shows of a round against what we hold. Every difference has a signer.
+func (s *session) compareEcho(from common.Address, echo Envelope) *Outcome {
+	entries, err := parseEcho(echo.Payload)
+	if err != nil || len(entries) != len(s.order)-1 {
+		return refused(from, "echo.shape", echo)
+	}
+	want := s.broadcastOf(echo.Header.Round)
+	for _, e := range entries {
+		// Entries are distinct, so n−1 participants other than the sender are all of them.
+		if e.From == from || !slices.Contains(s.order, e.From) || e.Type != want.kind {
+			return refused(from, "echo.shape", echo)
+		}
+		held := s.held[slot{want.round, want.kind, common.Address{}, e.From}]
+		if held.Header.Payload == e.Payload {
+			continue
+		}
+		if !e.genuine(s.network, echo.Header) {
+			return convicted(Evidence{Kind: FalseEcho, Culprit: from, Rule: "echo.false", Envelopes: []Envelope{echo}})
+		}
+		if e.From == s.self {
+			// Another process signs with our key. Nobody else is to blame, and going on would be worse.
+			return unattributed("this node's key signed another message in this session")
+		}
+		return equivocation(e.From, held, e.envelope(echo.Header))
+	}
+	return nil
+}
+
+// believeAbort turns another participant's abort into an outcome. Proof convicts; the rest only ends the waiting.
+func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
+	for _, ev := range n.Evidence {
+		inSession := len(ev.Envelopes) > 0 && ev.Envelopes[0].Header.Session == s.id
+		if inSession && slices.Contains(s.order, ev.Culprit) && ev.Culprit != s.self && ev.Verify(s.network) == nil {
+			return convicted(ev)
+		}
+	}
+	named := slices.DeleteFunc(slices.Clone(n.Named), func(a common.Address) bool {
+		return a == s.self || !slices.Contains(s.order, a)
+	})
+	switch Ending(n.Kind) {
+	case TimedOut:
+		// Whoever is silent to both of us is silent; else the two of them cannot be told apart.
+		silent := s.missing()
+		both := slices.DeleteFunc(slices.Clone(named), func(a common.Address) bool { return !slices.Contains(silent, a) })
+		if len(both) == 0 {
+			both = append([]common.Address{from}, named...)
+		}
+		return &Outcome{Ending: TimedOut, Silent: distinct(both), Reason: "another participant waited too long"}
+	case Cancelled:
+		return &Outcome{Ending: TimedOut, Silent: []common.Address{from}, Reason: "a participant left"}
+	}
+	return unattributed("another participant aborted", distinct(append([]common.Address{from}, named...))...)
+}
+
+// distinct keeps the first of each address.
+func distinct(in []common.Address) []common.Address {
+	var out []common.Address
+	for _, a := range in {
+		if !slices.Contains(out, a) && len(out) < quorum.MaxMembers {
+			out = append(out, a)
+		}
+	}
+	return out
+}

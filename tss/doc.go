@@ -1,0 +1,20 @@
+// Package tss holds the key: key generation and signing by q of n members, each with one share, over links that carry
+// bytes and nothing else.
+//
+// It promises that
+//   - a session ends in a typed [Outcome]: signed or generated, timed out (who was silent), aborted (who, which round,
+//     which evidence) or unattributed; never in silence, a panic or a goroutine that stays;
+//   - no message reaches the library before the guard read it (guard.go), and no broadcast before all participants showed
+//     each other the signed broadcasts that they hold (echo.go);
+//   - a signature leaves a session only after it was verified here against the key's address;
+//   - key material is checked when it is made and again each time it is loaded: the library checks less.
+//
+// You owe it
+//   - an authenticated `from` with each frame, and a [Transport] that keeps the order per peer and never blocks;
+//   - a session id that never served before, on this node or any other, recorded before the session starts;
+//   - one engine per identity key.
+//
+// What will hurt you: the library computes in goroutines of its own, and a panic there cannot be recovered. What could make
+// those goroutines panic is refused by the guard before it is fed; a rule that looks redundant there may be the one that
+// keeps the process alive. Stopping a session waits until the library call under way returns, some seconds in key generation.
+package tss

@@ -1,0 +1,424 @@
+package tss
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"go.uber.org/zap"
+
+	"conclave/quorum"
+)
+
+// machine is the library's state machine as a session uses it: one call at a time, never two.
+type machine interface {
+	start() step
+	feed([]checked) step
+}
+
+// session is one run of a protocol with fixed participants. Its fields belong to the goroutine in run; others reach it
+// through mail only.
+//
+// A round goes: our messages leave · all others' messages arrive · everyone shows the signed broadcasts that it holds ·
+// all agree · the guard reads each message · the library computes, which produces our messages of the next round.
+type session struct {
+	id        common.Hash
+	network   common.Hash
+	self      common.Address
+	key       *ecdsa.PrivateKey
+	transport Transport
+	log       *zap.Logger
+	drops     *drops
+
+	plan     plan
+	order    []common.Address // participants in the library's order
+	timeout  time.Duration
+	guard    *guard
+	machine  machine
+	progress func(round, of int)
+
+	// conclude is told the library's result. It returns our message of the closing round, or the outcome.
+	conclude func(result any) (payload []byte, out *Outcome)
+	// closing reads all messages of the closing round, ours too, and gives the outcome.
+	closing func(map[common.Address][]byte) *Outcome
+	// takeOver reads a final signature that another participant shows; nil where the protocol has none.
+	takeOver func(payload []byte) *Outcome
+
+	mail   *mailbox
+	worker *worker
+	timer  *time.Timer
+
+	round  uint8             // whose messages are being collected
+	held   map[slot]Envelope // everything accepted, ours too
+	echoed bool              // our echo of this round is out
+	fed    uint8             // the last round that the library has got
+}
+
+// run drives the session to its end. It returns when ctx ends, at the latest, or when the library call under way then does.
+func (s *session) run(ctx context.Context) Outcome {
+	s.held, s.round = map[slot]Envelope{}, 1
+	s.timer = time.NewTimer(s.timeout)
+	s.worker = startWorker()
+	s.worker.run(s.machine.start)
+
+	out := s.loop(ctx)
+
+	s.timer.Stop()
+	s.worker.stop()
+	out.Session, out.Round = s.id, s.round
+	return *out
+}
+
+// loop waits for one thing after the other until one of them ends the session.
+func (s *session) loop(ctx context.Context) *Outcome {
+	for {
+		var out *Outcome
+		told := false
+		select {
+		case <-ctx.Done():
+			out = &Outcome{Ending: Cancelled, Err: context.Cause(ctx)}
+
+		case <-s.timer.C:
+			// Our own computing is not the others' silence: the result starts the deadline anew.
+			if !s.worker.busy {
+				out = &Outcome{Ending: TimedOut, Silent: s.missing(), Reason: "a round's deadline passed"}
+			}
+
+		case st := <-s.worker.results:
+			s.worker.busy = false
+			s.timer.Reset(s.timeout)
+			out = s.apply(st)
+
+		case <-s.mail.ready:
+			out, told = s.read()
+		}
+		if out == nil {
+			out = s.advance()
+		}
+		if out != nil {
+			if !told {
+				s.tell(out)
+			}
+			return out
+		}
+	}
+}
+
+// read takes what has arrived. told reports that the ending came from another participant, who tells the others itself.
+func (s *session) read() (out *Outcome, told bool) {
+	for _, r := range s.mail.take() {
+		if out, told = s.accept(r); out != nil {
+			return out, told
+		}
+	}
+	return nil, false
+}
+
+// accept looks at one envelope: first at who and what it claims to be, then at whether its slot is free.
+func (s *session) accept(r received) (out *Outcome, told bool) {
+	h := r.env.Header
+	switch signer, err := r.env.Signer(s.network); {
+	case r.size > s.plan.maxFrame:
+		s.drops.add(DropOversized)
+		return nil, false
+	case !slices.Contains(s.order, r.from) || r.from == s.self:
+		s.drops.add(DropNotParticipant)
+		return nil, false
+	case err != nil || signer != r.from:
+		s.drops.add(DropSignature)
+		return nil, false
+	}
+	switch h.Type {
+	case typeAbort, typeDone:
+		if h.To != (common.Address{}) {
+			s.drops.add(DropClass)
+			return nil, false
+		}
+		return s.acceptEnding(r)
+	case typeEcho:
+		if !s.plan.echoes(h.Round) {
+			s.drops.add(DropUnknownType)
+			return nil, false
+		}
+		if h.To != (common.Address{}) {
+			s.drops.add(DropClass)
+			return nil, false
+		}
+	default:
+		sp, known := s.plan.find(h.Type)
+		if !known || sp.round != h.Round {
+			s.drops.add(DropUnknownType)
+			return nil, false
+		}
+		if h.To != s.recipient(sp) {
+			s.drops.add(DropClass)
+			return nil, false
+		}
+	}
+	at := h.slot(r.from)
+	before, filled := s.held[at]
+	switch {
+	case !filled:
+		s.held[at] = r.env
+	case before.Header.Payload == h.Payload:
+		s.drops.add(DropDuplicate)
+	default:
+		return equivocation(r.from, before, r.env), false
+	}
+	return nil, false
+}
+
+// acceptEnding reads an abort or a final signature.
+func (s *session) acceptEnding(r received) (out *Outcome, told bool) {
+	if r.env.Header.Type == typeAbort {
+		n, err := parseAbort(r.env.Payload)
+		if err != nil {
+			s.drops.add(DropBadAbort)
+			return nil, false
+		}
+		return s.believeAbort(r.from, n), true
+	}
+	if s.takeOver != nil {
+		out = s.takeOver(r.env.Payload)
+	}
+	if out == nil {
+		s.drops.add(DropBadDone)
+	}
+	return out, true
+}
+
+// recipient is whom a message of the class names when it is for us.
+func (s *session) recipient(sp spec) common.Address {
+	if sp.broadcast {
+		return common.Address{}
+	}
+	return s.self
+}
+
+// apply takes the result of a library call: an error, or messages to send, or the end.
+func (s *session) apply(st step) *Outcome {
+	if st.err != nil {
+		return s.blame(st.err)
+	}
+	for _, m := range st.out {
+		if out := s.post(Header{Round: m.spec.round, Type: m.spec.kind, To: m.to}, m.payload); out != nil {
+			return out
+		}
+	}
+	if st.result == nil {
+		if s.fed == s.plan.library {
+			return unattributed("the library ended without a result")
+		}
+		return nil
+	}
+	payload, out := s.conclude(st.result)
+	if out != nil {
+		return out
+	}
+	return s.post(Header{Round: s.plan.rounds, Type: typeTranscript}, payload)
+}
+
+// post signs a message of ours, remembers it when it is a broadcast, and sends it.
+func (s *session) post(h Header, payload []byte) *Outcome {
+	h.Session = s.id
+	env, err := seal(s.key, s.network, h, payload)
+	if err != nil {
+		return unattributed(err.Error())
+	}
+	if h.To == (common.Address{}) {
+		s.held[h.slot(s.self)] = env
+	}
+	frame := env.frame()
+	for _, to := range s.order {
+		if to == s.self || h.To != (common.Address{}) && h.To != to {
+			continue
+		}
+		if err := s.transport.Send(to, frame); err != nil {
+			// The peer may come back before the deadline; if not, it is silent.
+			s.drops.add(DropSend)
+			s.log.Debug("frame not sent", zap.Stringer("peer", to), zap.Error(err))
+		}
+	}
+	return nil
+}
+
+// tell lets the others stop waiting. Endings that all reach by themselves are not told.
+func (s *session) tell(out *Outcome) {
+	switch out.Ending {
+	case Signed:
+		s.post(Header{Round: s.round, Type: typeDone}, out.Signature[:])
+	case TimedOut, Aborted, Unattributed, Cancelled:
+		s.post(Header{Round: s.round, Type: typeAbort}, encodeAbort(out.notice()))
+	}
+}
+
+// advance goes as far as the messages at hand allow.
+func (s *session) advance() *Outcome {
+	if len(s.missingMessages()) > 0 {
+		return nil
+	}
+	if s.plan.echoes(s.round) {
+		if out := s.showBroadcasts(); out != nil {
+			return out
+		}
+		if len(s.missingEchoes()) > 0 {
+			return nil
+		}
+	}
+	if s.worker.busy || !s.ownSent() {
+		return nil
+	}
+	if s.plan.echoes(s.round) {
+		for _, a := range s.others() {
+			if out := s.compareEcho(a, s.held[slot{s.round, typeEcho, common.Address{}, a}]); out != nil {
+				return out
+			}
+		}
+	}
+	if s.round > s.plan.library {
+		return s.close()
+	}
+	return s.feed()
+}
+
+// feed has the guard read all messages of the round and gives them to the library.
+func (s *session) feed() *Outcome {
+	var batch []checked
+	for _, sp := range s.plan.of(s.round) {
+		for _, a := range s.others() {
+			env := s.held[slot{sp.round, sp.kind, s.recipient(sp), a}]
+			m, bad := s.guard.check(sp, a, env.Payload)
+			if bad != nil {
+				return refused(a, bad.rule, env)
+			}
+			batch = append(batch, m)
+		}
+	}
+	if s.guard.sieve != nil && s.round == 1 {
+		if pair, ok := s.guard.independent(s.order); !ok {
+			return s.dependent(pair)
+		}
+	}
+	if s.progress != nil {
+		s.progress(int(s.round), int(s.plan.rounds))
+	}
+	if s.fed = s.round; s.round < s.plan.rounds {
+		s.round, s.echoed = s.round+1, false
+	}
+	s.worker.run(func() step { return s.machine.feed(batch) })
+	return nil
+}
+
+// dependent is the outcome of two members with common key material. Who copied cannot be told, unless one of them is us.
+func (s *session) dependent(pair []common.Address) *Outcome {
+	others := slices.DeleteFunc(distinct(pair), func(a common.Address) bool { return a == s.self })
+	if len(others) == 1 {
+		kg, _ := s.plan.find(typeKeygen1)
+		return refused(others[0], "moduli.shared", s.held[slot{kg.round, kg.kind, common.Address{}, others[0]}])
+	}
+	return unattributed("moduli.shared", others...)
+}
+
+// close reads the closing round.
+func (s *session) close() *Outcome {
+	payloads := map[common.Address][]byte{}
+	sp := s.broadcastOf(s.round)
+	for _, a := range s.order {
+		payloads[a] = s.held[slot{sp.round, sp.kind, common.Address{}, a}].Payload
+	}
+	if s.progress != nil {
+		s.progress(int(s.round), int(s.plan.rounds))
+	}
+	return s.closing(payloads)
+}
+
+// showBroadcasts sends our echo of the round, once.
+func (s *session) showBroadcasts() *Outcome {
+	if s.echoed {
+		return nil
+	}
+	s.echoed = true
+	sp := s.broadcastOf(s.round)
+	var entries []echoEntry
+	for _, a := range s.others() {
+		env := s.held[slot{sp.round, sp.kind, common.Address{}, a}]
+		entries = append(entries, echoEntry{From: a, Type: sp.kind, Payload: env.Header.Payload, Sig: env.Sig})
+	}
+	return s.post(Header{Round: s.round, Type: typeEcho}, encodeEcho(entries))
+}
+
+// broadcastOf is the one broadcast of a round.
+func (s *session) broadcastOf(round uint8) spec {
+	for _, sp := range s.plan.of(round) {
+		if sp.broadcast {
+			return sp
+		}
+	}
+	return spec{}
+}
+
+// ownSent reports whether our broadcast of the round is out. A round without one needs none: its direct messages left in the
+// same step that made it current.
+func (s *session) ownSent() bool {
+	sp := s.broadcastOf(s.round)
+	if sp.kind == 0 {
+		return true
+	}
+	_, sent := s.held[slot{sp.round, sp.kind, common.Address{}, s.self}]
+	return sent
+}
+
+// has reports whether a is another participant. The order never changes, so any goroutine may ask.
+func (s *session) has(a common.Address) bool { return a != s.self && slices.Contains(s.order, a) }
+
+// others are the participants without us.
+func (s *session) others() []common.Address {
+	return slices.DeleteFunc(slices.Clone(s.order), func(a common.Address) bool { return a == s.self })
+}
+
+// missing is who keeps the round from ending.
+func (s *session) missing() []common.Address {
+	if who := s.missingMessages(); len(who) > 0 {
+		return who
+	}
+	if s.plan.echoes(s.round) {
+		return s.missingEchoes()
+	}
+	return nil
+}
+
+func (s *session) missingMessages() []common.Address {
+	specs := s.plan.of(s.round)
+	return slices.DeleteFunc(s.others(), func(a common.Address) bool {
+		for _, sp := range specs {
+			if _, ok := s.held[slot{sp.round, sp.kind, s.recipient(sp), a}]; !ok {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (s *session) missingEchoes() []common.Address {
+	return slices.DeleteFunc(s.others(), func(a common.Address) bool {
+		_, ok := s.held[slot{s.round, typeEcho, common.Address{}, a}]
+		return ok
+	})
+}
+
+// takeOverSigned accepts a final signature that verifies, from whomever.
+func takeOverSigned(payer common.Address, digest common.Hash) func([]byte) *Outcome {
+	return func(payload []byte) *Outcome {
+		var sig quorum.Signature
+		if len(payload) != len(sig) {
+			return nil
+		}
+		copy(sig[:], payload)
+		if !verifySignature(payer, digest, sig) {
+			return nil
+		}
+		return &Outcome{Ending: Signed, Signature: sig}
+	}
+}
