@@ -39,15 +39,13 @@ type guest struct {
 	spent  int       // in that window
 }
 
-// NewDoor admits the members of a validated config.
+// NewDoor is a door that knows nobody yet.
 func NewDoor(c *Config, self common.Address) *Door {
-	d := &Door{self: self, duration: c.ThrottleDuration, max: c.ThrottleMax, members: make(map[common.Address]*guest)}
-	d.SetMembers(c.Members)
-	return d
+	return &Door{self: self, duration: c.ThrottleDuration, max: c.ThrottleMax, members: make(map[common.Address]*guest)}
 }
 
-// SetMembers replaces the membership and returns who was added and who was removed; who stays keeps its counters.
-func (d *Door) SetMembers(members []Peer) (added, removed []common.Address) {
+// SetMembers replaces the membership and returns who was added, and who was removed as it last was; who stays keeps its counters.
+func (d *Door) SetMembers(members []Peer) (added []common.Address, removed []PeerStatus) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 
@@ -66,13 +64,14 @@ func (d *Door) SetMembers(members []Peer) (added, removed []common.Address) {
 		}
 		g.peer, g.status.Multiaddrs = m, m.Multiaddrs
 	}
-	for a := range d.members {
+	for a, g := range d.members {
 		if !stays[a] {
 			delete(d.members, a)
-			removed = append(removed, a)
+			removed = append(removed, g.status)
 		}
 	}
-	slices.SortFunc(removed, common.Address.Cmp)
+	slices.SortFunc(added, common.Address.Cmp)
+	slices.SortFunc(removed, func(a, b PeerStatus) int { return a.Address.Cmp(b.Address) })
 	return added, removed
 }
 
