@@ -1,0 +1,301 @@
+package batch
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
+
+	"conclave/quorum"
+)
+
+// Valid says whether b may be decided at the next height: nil, or [ErrInvalid] with the rule that it breaks.
+func (s *State) Valid(b Batch) error {
+	switch {
+	case b.Epoch != s.Roster.Epoch:
+		return invalid("epoch %d, in force is %d", b.Epoch, s.Roster.Epoch)
+	case b.Height != s.Height+1:
+		return invalid("height %d, next is %d", b.Height, s.Height+1)
+	case b.Previous != s.Previous:
+		return invalid("previous is not the decision of height %d", s.Height)
+	case len(b.Releases) != 0:
+		return invalid("releases are not supported by this version")
+	}
+	views, err := s.views(b)
+	if err != nil {
+		return err
+	}
+	median := medianTime(views)
+	if b.Time != max(s.Time, median) {
+		return invalid("time %d is not the larger of the previous time and the views' median", b.Time)
+	}
+	switch b.Kind {
+	case Payout:
+		return s.validPayout(b, views, median)
+	case Members:
+		return s.validMembers(b)
+	case Cancel, Sweep, Policy, Resume, Resolve:
+		return invalid("%s is not supported by this version", b.Kind)
+	}
+	return invalid("unknown %s", b.Kind)
+}
+
+// views opens the carried VIEWs: exactly q, of distinct members of the epoch in force, ascending.
+func (s *State) views(b Batch) ([]quorum.View, error) {
+	if len(b.Views) != s.Roster.Q() {
+		return nil, invalid("%d views, want exactly %d", len(b.Views), s.Roster.Q())
+	}
+	out := make([]quorum.View, len(b.Views))
+	var last common.Address
+	for i, raw := range b.Views {
+		v, err := quorum.Open[quorum.View](s.Network, s.Roster.IDs(), raw)
+		if err != nil {
+			return nil, invalid("view %d: %v", i, err)
+		}
+		if v.Body().Epoch != s.Roster.Epoch {
+			return nil, invalid("view %d: of epoch %d", i, v.Body().Epoch)
+		}
+		signer := v.Signer()
+		if i > 0 && bytes.Compare(last[:], signer[:]) >= 0 {
+			return nil, invalid("view %d: signers are not ascending", i)
+		}
+		out[i], last = v.Body(), signer
+	}
+	return out, nil
+}
+
+func medianTime(views []quorum.View) uint64 {
+	times := make([]uint64, len(views))
+	for i, v := range views {
+		times[i] = v.Time
+	}
+	return quorum.LowerMedian(times)
+}
+
+func (s *State) validMembers(b Batch) error {
+	if len(b.Items)+len(b.Rejects) != 0 || !b.noTransaction() {
+		return invalid("a MEMBERS batch pays nothing")
+	}
+	_, _, err := s.members(b)
+	return err
+}
+
+// noTransaction reports whether every field of a transaction is zero.
+func (b Batch) noTransaction() bool {
+	return b.Lane == (quorum.LaneKey{}) && b.Nonce == 0 && b.GasLimit == 0 &&
+		b.Offer.IsZero() && b.Tip.IsZero() && b.FeeCap.IsZero()
+}
+
+func (s *State) validPayout(b Batch, views []quorum.View, median uint64) error {
+	switch {
+	case !s.Founded():
+		return invalid("a PAYOUT before the committee has a key")
+	case len(b.Action) != 0:
+		return invalid("a PAYOUT with an action")
+	case len(b.Items)+len(b.Rejects) == 0:
+		return invalid("a PAYOUT of nothing")
+	case len(b.Items) > 1:
+		return invalid("%d items, a single-transaction lane takes one", len(b.Items))
+	case len(b.Rejects) > MaxRejects:
+		return invalid("%d rejects, at most %d", len(b.Rejects), MaxRejects)
+	}
+	if err := s.validEntries(b, median); err != nil {
+		return err
+	}
+	if len(b.Items) == 0 {
+		if !b.noTransaction() {
+			return invalid("a PAYOUT without items takes no nonce and offers no fee")
+		}
+		return nil
+	}
+	lane, ok := s.LaneOf(b.Lane)
+	if !ok {
+		return invalid("no lane has this chain, token and payer")
+	}
+	for _, it := range b.Items {
+		if it.Content.Network != lane.Network || it.Content.Token != lane.Token {
+			return invalid("withdrawal %d is of another lane", it.Content.WID)
+		}
+		// A payout to the payer or to nobody would break the books' conservation in silence.
+		if it.Content.To == (common.Address{}) || it.Content.To == s.Payer || it.Content.Amount.IsZero() {
+			return invalid("withdrawal %d has no payable destination or amount", it.Content.WID)
+		}
+	}
+	return s.validTransaction(b, views)
+}
+
+// validEntries checks each item and reject against its certificate and against every decision below.
+func (s *State) validEntries(b Batch, median uint64) error {
+	seen := &State{wids: map[uint64]bool{}, events: map[uint64]bool{}, messages: map[common.Hash]bool{}}
+	for i, it := range b.Items {
+		if i > 0 && b.Items[i-1].Content.WID >= it.Content.WID {
+			return invalid("items are not ascending")
+		}
+		c := it.Content
+		if it.Cert.WID != c.WID || it.Cert.Account != c.Account || it.Cert.Content != c.Hash(s.Network) {
+			return invalid("the certificate of withdrawal %d is of another content", c.WID)
+		}
+		if it.Cert.Policy != s.Policy.Ref() {
+			return invalid("the certificate of withdrawal %d is of another policy", c.WID)
+		}
+		if _, err := it.Cert.Verify(s.Network, s.Roster); err != nil {
+			return invalid("withdrawal %d: %v", c.WID, err)
+		}
+		if s.messages[c.Message] || seen.messages[c.Message] {
+			return invalid("the message of withdrawal %d was paid before", c.WID)
+		}
+		seen.messages[c.Message] = true
+		if err := s.fresh(c, seen, it.Cert.MedianTime(), median); err != nil {
+			return err
+		}
+	}
+	for i, r := range b.Rejects {
+		if i > 0 && b.Rejects[i-1].Content.WID >= r.Content.WID {
+			return invalid("rejects are not ascending")
+		}
+		c := r.Content
+		if r.Cert.WID != c.WID || r.Cert.Content != c.Hash(s.Network) || r.Cert.Policy != s.Policy.Ref() {
+			return invalid("the refusal of withdrawal %d is of another content or policy", c.WID)
+		}
+		if _, err := r.Cert.Verify(s.Network, s.Roster); err != nil {
+			return invalid("withdrawal %d: %v", c.WID, err)
+		}
+		if err := s.fresh(c, seen, r.Cert.MedianTime(), median); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fresh checks that neither the withdrawal nor its event stands in any item or reject, below or in this batch, and that
+// the views are not older than the certificate allows.
+func (s *State) fresh(c quorum.Content, seen *State, certified, median uint64) error {
+	if err := c.Check(); err != nil {
+		return invalid("withdrawal %d: %v", c.WID, err)
+	}
+	switch {
+	case s.wids[c.WID] || seen.wids[c.WID]:
+		return invalid("withdrawal %d was decided before", c.WID)
+	case s.events[c.EventID] || seen.events[c.EventID]:
+		return invalid("event %d of withdrawal %d was decided before", c.EventID, c.WID)
+	case certified > staleViews && median < certified-staleViews:
+		return invalid("the views are more than %d s older than the certificate of withdrawal %d", staleViews/1000, c.WID)
+	}
+	seen.use(c)
+	return nil
+}
+
+// validTransaction checks nonce, fees and funds against what q members saw.
+func (s *State) validTransaction(b Batch, views []quorum.View) error {
+	k := b.Lane.Nonces()
+	if b.Nonce != s.next[k] {
+		return invalid("nonce %d, next is %d", b.Nonce, s.next[k])
+	}
+	lanes := make([]quorum.LaneView, len(views))
+	for i, v := range views {
+		lv, ok := v.Lane(b.Lane)
+		if !ok {
+			return invalid("view %d has no data for the lane", i)
+		}
+		lanes[i] = lv
+	}
+	want := s.terms(b.Lane, lanes)
+	if b.Offer != want.Offer || b.Tip != want.Tip || b.FeeCap != want.FeeCap || b.GasLimit != want.GasLimit {
+		return invalid("fees or gas limit are not what the policy's formula gives")
+	}
+	nonce := medianNonce(lanes)
+	if nonce > b.Nonce {
+		return invalid("the members saw nonce %d final, which no decision took", nonce)
+	}
+	if b.Nonce-nonce >= s.Policy.InFlight {
+		return invalid("%d slots are in flight already", b.Nonce-nonce)
+	}
+	return s.covered(b, lanes)
+}
+
+// covered checks that the batch's worst cost fits what the lower median of the members saw left over.
+func (s *State) covered(b Batch, lanes []quorum.LaneView) error {
+	value, ok := b.Value()
+	if !ok {
+		return invalid("amounts overflow")
+	}
+	var gas uint256.Int
+	if _, over := gas.MulOverflow(&b.FeeCap, uint256.NewInt(b.GasLimit)); over {
+		return invalid("gas cost overflows")
+	}
+	token, native := make([]uint256.Int, len(lanes)), make([]uint256.Int, len(lanes))
+	for i, lv := range lanes {
+		token[i], native[i] = s.left(b.Lane, lv)
+	}
+	haveToken, haveGas := medianAmount(token), medianAmount(native)
+	need := gas
+	if b.Lane.Token == (common.Address{}) {
+		if _, over := need.AddOverflow(&gas, &value); over {
+			return invalid("cost overflows")
+		}
+	} else if value.Gt(&haveToken) {
+		return invalid("the payer's tokens do not cover the batch")
+	}
+	if need.Gt(&haveGas) {
+		return invalid("the payer's balance does not cover the batch")
+	}
+	return nil
+}
+
+// left is what one member saw of token and of native coin, less the worst cost of every slot that was not final there.
+// Costs above the balance leave zero.
+func (s *State) left(lane quorum.LaneKey, lv quorum.LaneView) (token, native uint256.Int) {
+	token, native = lv.Balance, lv.Gas
+	k := lane.Nonces()
+	for i, c := range s.slots[k] {
+		if s.first[k]+uint64(i) < lv.Nonce {
+			continue
+		}
+		take(&native, &c.Gas)
+		if c.Token == (common.Address{}) {
+			take(&native, &c.Value)
+		}
+		if c.Token == lane.Token {
+			take(&token, &c.Value)
+		}
+	}
+	return token, native
+}
+
+// take subtracts down to zero.
+func take(from, v *uint256.Int) {
+	if _, under := from.SubOverflow(from, v); under {
+		from.Clear()
+	}
+}
+
+// terms is what the policy asks of a transaction on a lane, from the lower median of the base fees seen.
+func (s *State) terms(lane quorum.LaneKey, lanes []quorum.LaneView) Batch {
+	fees := make([]uint256.Int, len(lanes))
+	for i, lv := range lanes {
+		fees[i] = lv.BaseFee
+	}
+	var b Batch
+	b.Tip, b.Offer, b.FeeCap = s.Policy.Fees.Offer(medianAmount(fees))
+	b.GasLimit = s.Policy.Fees.GasLimit
+	if lane.Token != (common.Address{}) {
+		b.GasLimit = s.Policy.Fees.TokenGasLimit
+	}
+	return b
+}
+
+func medianNonce(lanes []quorum.LaneView) uint64 {
+	nonces := make([]uint64, len(lanes))
+	for i, lv := range lanes {
+		nonces[i] = lv.Nonce
+	}
+	return quorum.LowerMedian(nonces)
+}
+
+// medianAmount is the lower median of amounts.
+func medianAmount(in []uint256.Int) uint256.Int {
+	s := slices.Clone(in)
+	slices.SortFunc(s, func(a, b uint256.Int) int { return a.Cmp(&b) })
+	return s[(len(s)-1)/2]
+}
