@@ -68,8 +68,8 @@ func (s *session) compareEcho(from common.Address, echo Envelope) *Outcome {
 		if e.From == from || !slices.Contains(s.order, e.From) || e.Type != want.kind {
 			return refused(from, "echo.shape", echo)
 		}
-		held := s.held[slot{want.round, want.kind, common.Address{}, e.From}]
-		if held.Header.Payload == e.Payload {
+		held, ok := s.held[slot{want.round, want.kind, common.Address{}, e.From}]
+		if !ok || held.Header.Payload == e.Payload {
 			continue
 		}
 		if !e.genuine(s.network, echo.Header) {
@@ -84,6 +84,23 @@ func (s *session) compareEcho(from common.Address, echo Envelope) *Outcome {
 	return nil
 }
 
+// contradiction compares the echoes of the round that have come so far.
+func (s *session) contradiction() *Outcome {
+	if !s.plan.echoes(s.round) {
+		return nil
+	}
+	for _, a := range s.others() {
+		echo, ok := s.held[slot{s.round, typeEcho, common.Address{}, a}]
+		if !ok {
+			continue
+		}
+		if out := s.compareEcho(a, echo); out != nil {
+			return out
+		}
+	}
+	return nil
+}
+
 // believeAbort turns another participant's abort into an outcome. Proof convicts; the rest only ends the waiting.
 func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
 	for _, ev := range n.Evidence {
@@ -91,6 +108,10 @@ func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
 		if inSession && slices.Contains(s.order, ev.Culprit) && ev.Culprit != s.self && ev.Verify(s.network) == nil {
 			return convicted(ev)
 		}
+	}
+	// A liar that sees its lie in an echo may abort before the proof is complete here. What is at hand is looked at first.
+	if out := s.contradiction(); out != nil {
+		return out
 	}
 	named := slices.DeleteFunc(slices.Clone(n.Named), func(a common.Address) bool {
 		return a == s.self || !slices.Contains(s.order, a)

@@ -47,6 +47,9 @@ type Engine struct {
 	development bool
 	drops       drops
 
+	// wrap replaces the library in tests of what happens when it misbehaves.
+	wrap func(machine) machine
+
 	mu    sync.Mutex               // guards what follows
 	live  map[common.Hash]*session // by session id
 	keys  map[string]bool          // keys with a live session
@@ -137,6 +140,9 @@ func (e *Engine) run(ctx context.Context, s *session, key string) Outcome {
 		return Outcome{Ending: NotStarted, Session: s.id, Err: err}
 	}
 	defer e.unregister(s, key)
+	if e.wrap != nil {
+		s.machine = e.wrap(s.machine)
+	}
 	return s.run(ctx)
 }
 

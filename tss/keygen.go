@@ -21,8 +21,8 @@ const DefaultKeygenTimeout = 2 * time.Minute
 type KeygenRequest struct {
 	Session   common.Hash
 	Epoch     uint64
-	Members   []common.Address // ascending
-	Threshold int              // q: how many sign
+	Members   quorum.Members // ascending
+	Threshold int            // q: how many sign
 	PreParams *PreParams
 	// RoundTimeout is the deadline of each round; zero means DefaultKeygenTimeout.
 	RoundTimeout time.Duration
@@ -33,7 +33,7 @@ type KeygenRequest struct {
 // Key is what a member holds after a key generation.
 type Key struct {
 	Share      *KeyShare
-	Transcript Transcript
+	Transcript quorum.Transcript
 	// Signatures are the members' over the transcript's digest, in the order of members.
 	Signatures []quorum.Signature
 }
@@ -115,7 +115,7 @@ func (c *keygenClosing) conclude(result any) ([]byte, *Outcome) {
 		// Every message passed its proofs, and the key is bad all the same: the proofs say nothing about who.
 		return nil, unattributed(err.Error())
 	}
-	digest := share.Transcript().Digest(c.session.network)
+	digest := quorum.Digest(quorum.KindTranscript, c.session.network, share.Transcript())
 	sig, err := quorum.SignDigest(c.session.key, digest)
 	if err != nil {
 		return nil, unattributed(err.Error())
@@ -153,7 +153,7 @@ func (c *keygenClosing) assemble(raw *rawShare) (*KeyShare, error) {
 // close compares all members' transcripts and keeps their signatures.
 func (c *keygenClosing) close(payloads map[common.Address][]byte) *Outcome {
 	transcript := c.share.Transcript()
-	digest := transcript.Digest(c.session.network)
+	digest := quorum.Digest(quorum.KindTranscript, c.session.network, transcript)
 	var sigs []quorum.Signature
 	var differ []common.Address
 

@@ -8,6 +8,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
+
+	"conclave/quorum"
 )
 
 type keygenResult struct {
@@ -21,6 +23,8 @@ func TestKeygenThenSign(t *testing.T) {
 		n, q = 4, 3
 	}
 	h, members := newHub(t, n)
+	record := recorder{from: members[1], to: members[0]}
+	h.tamper = record.pass
 	start := time.Now()
 	progress := make([][]int, n)
 	results := all(members, func(i int, m common.Address) keygenResult {
@@ -39,9 +43,8 @@ func TestKeygenThenSign(t *testing.T) {
 		require.Equal(t, members[i], r.key.Share.Self())
 		require.Equal(t, results[0].key.Transcript, r.key.Transcript)
 		require.Equal(t, results[0].key.Signatures, r.key.Signatures)
-		require.NoError(t, r.key.Transcript.Check())
 		for j, sig := range r.key.Signatures {
-			signer, err := sig.Recover(r.key.Transcript.Digest(testNetwork))
+			signer, err := sig.Recover(quorum.Digest(quorum.KindTranscript, testNetwork, r.key.Transcript))
 			require.NoError(t, err)
 			require.Equal(t, members[j], signer)
 		}
@@ -49,9 +52,11 @@ func TestKeygenThenSign(t *testing.T) {
 	}
 	if *update {
 		writeFixtures(t, keys)
+		record.write(t, "keygen")
 	}
 
 	// What was sealed signs as well as what was made.
+	record.frames = nil
 	var shares []*KeyShare
 	for _, k := range keys[:q] {
 		b, err := k.Share.MarshalBinary()
@@ -69,5 +74,11 @@ func TestKeygenThenSign(t *testing.T) {
 		require.Equal(t, outs[0].Signature, o.Signature)
 		require.True(t, shares[0].verify(crypto.Keccak256Hash([]byte("digest of after keygen")), o.Signature))
 	}
-	require.Empty(t, h.engines[members[0]].Drops())
+	// The others' final signatures arrive when the own session may have ended.
+	drops := h.engines[members[0]].Drops()
+	delete(drops, DropLate)
+	require.Empty(t, drops)
+	if *update {
+		record.write(t, "sign")
+	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -141,4 +142,39 @@ func writeFixtures(t *testing.T, keys []*Key) {
 		require.NoError(t, os.WriteFile(filepath.Join(fixtures, fmt.Sprintf("share-%d.rlp", i)), b, 0o644))
 	}
 	t.Logf("payer %s, key %s", keys[0].Share.Payer(), hex.EncodeToString(keys[0].Transcript.PublicKey[:]))
+}
+
+// recorder keeps what one member sends to another; its frames are fixtures for the guard.
+type recorder struct {
+	from, to common.Address
+	frames   [][]byte
+}
+
+func (r *recorder) pass(from, to common.Address, frame []byte) [][]byte {
+	if from == r.from && to == r.to {
+		r.frames = append(r.frames, frame)
+	}
+	return [][]byte{frame}
+}
+
+func (r *recorder) write(t *testing.T, name string) {
+	b, err := rlp.EncodeToBytes(r.frames)
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll("testdata", 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join("testdata", name+"-frames.rlp"), b, 0o644))
+}
+
+// recorded returns the fixtures' payloads by type, from members[1] to members[0], and the frames.
+func recorded(t testing.TB, name string) (map[uint8][]byte, [][]byte) {
+	b, err := os.ReadFile(filepath.Join("testdata", name+"-frames.rlp"))
+	require.NoError(t, err)
+	var frames [][]byte
+	require.NoError(t, rlp.DecodeBytes(b, &frames))
+	payloads := map[uint8][]byte{}
+	for _, f := range frames {
+		env, err := parseFrame(f)
+		require.NoError(t, err)
+		payloads[env.Header.Type] = env.Payload
+	}
+	return payloads, frames
 }

@@ -178,7 +178,9 @@ func (s *session) acceptEnding(r received) (out *Outcome, told bool) {
 			s.drops.add(DropBadAbort)
 			return nil, false
 		}
-		return s.believeAbort(r.from, n), true
+		out = s.believeAbort(r.from, n)
+		// Proof found here is news to the others; the rest they hear from the sender.
+		return out, out.Ending != Aborted
 	}
 	if s.takeOver != nil {
 		out = s.takeOver(r.env.Payload)
@@ -270,12 +272,8 @@ func (s *session) advance() *Outcome {
 	if s.worker.busy || !s.ownSent() {
 		return nil
 	}
-	if s.plan.echoes(s.round) {
-		for _, a := range s.others() {
-			if out := s.compareEcho(a, s.held[slot{s.round, typeEcho, common.Address{}, a}]); out != nil {
-				return out
-			}
-		}
+	if out := s.contradiction(); out != nil {
+		return out
 	}
 	if s.round > s.plan.library {
 		return s.close()

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"conclave/quorum"
@@ -21,9 +20,9 @@ import (
 type KeyShare struct {
 	self      common.Address
 	epoch     uint64
-	members   []common.Address // ascending
-	threshold int              // how many members sign
-	session   common.Hash      // the key generation that made it
+	members   quorum.Members // ascending
+	threshold int            // how many members sign
+	session   common.Hash    // the key generation that made it
 	public    quorum.PublicKey
 	payer     common.Address
 	parties   []party // in the order of members
@@ -72,7 +71,7 @@ func (s *KeyShare) Self() common.Address { return s.self }
 func (s *KeyShare) Epoch() uint64 { return s.epoch }
 
 // Members are the ids of the committee, ascending.
-func (s *KeyShare) Members() []common.Address { return slices.Clone(s.members) }
+func (s *KeyShare) Members() quorum.Members { return slices.Clone(s.members) }
 
 // Threshold is q: how many members sign together.
 func (s *KeyShare) Threshold() int { return s.threshold }
@@ -87,8 +86,8 @@ func (s *KeyShare) Payer() common.Address { return s.payer }
 func (s *KeyShare) ModuliHash() common.Hash { return s.moduli }
 
 // Transcript is what all members of the key generation signed.
-func (s *KeyShare) Transcript() Transcript {
-	return Transcript{
+func (s *KeyShare) Transcript() quorum.Transcript {
+	return quorum.Transcript{
 		Epoch: s.epoch, Members: slices.Clone(s.members), Threshold: uint64(s.threshold),
 		PublicKey: s.public, Moduli: s.moduli, Session: s.session,
 	}
@@ -225,9 +224,4 @@ func (s *KeyShare) verify(digest common.Hash, sig quorum.Signature) bool {
 func verifySignature(payer common.Address, digest common.Hash, sig quorum.Signature) bool {
 	signer, err := sig.Recover(digest)
 	return err == nil && signer == payer
-}
-
-// addressOf is the Ethereum address of a point.
-func addressOf(p point) common.Address {
-	return common.BytesToAddress(crypto.Keccak256(common.LeftPadBytes(p.x.Bytes(), 32), common.LeftPadBytes(p.y.Bytes(), 32))[12:])
 }
