@@ -1,0 +1,242 @@
+package memchain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
+
+	"conclave/chain"
+)
+
+// ErrDown is what every call of an endpoint gives that is switched off.
+var ErrDown = errors.New("memchain: endpoint is down")
+
+// Endpoint is one node's view of the chain: it may be down, lag behind, or have lost old state.
+type Endpoint struct {
+	chain *Chain
+	name  string
+
+	mu   sync.Mutex // guards the switches
+	down bool
+	lag  uint64
+	kept uint64 // blocks whose state it holds; 0: all
+}
+
+var _ chain.Endpoint = (*Endpoint)(nil)
+
+// Endpoint opens a view under the given name.
+func (c *Chain) Endpoint(name string) *Endpoint { return &Endpoint{chain: c, name: name} }
+
+// SetDown switches the endpoint off or on.
+func (e *Endpoint) SetDown(down bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.down = down
+}
+
+// SetLag makes the endpoint see the chain without its newest blocks.
+func (e *Endpoint) SetLag(blocks uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lag = blocks
+}
+
+// SetKept makes the endpoint hold the state of the newest blocks only; 0: of all.
+func (e *Endpoint) SetKept(blocks uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.kept = blocks
+}
+
+// view is the part of the chain that the endpoint sees, never empty. Blocks are sealed and not changed any more, apart
+// from the test helpers Fund and SetBaseFee, so they may be read after the lock is gone only through copies.
+func (e *Endpoint) view(ctx context.Context, read func(blocks []*block) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	down, lag := e.down, e.lag
+	e.mu.Unlock()
+	if down {
+		return fmt.Errorf("%s: %w", e.name, ErrDown)
+	}
+
+	e.chain.mu.Lock()
+	defer e.chain.mu.Unlock()
+	blocks := e.chain.blocks
+	return read(blocks[:len(blocks)-int(min(lag, uint64(len(blocks)-1)))])
+}
+
+// Name implements chain.Endpoint.
+func (e *Endpoint) Name() string { return e.name }
+
+// Head implements chain.Endpoint.
+func (e *Endpoint) Head(ctx context.Context) (h chain.Header, err error) {
+	err = e.view(ctx, func(blocks []*block) error {
+		h = blocks[len(blocks)-1].header
+		return nil
+	})
+	return h, err
+}
+
+// Final implements chain.Endpoint.
+func (e *Endpoint) Final(ctx context.Context) (h chain.Header, err error) {
+	err = e.view(ctx, func(blocks []*block) error {
+		head := uint64(len(blocks) - 1)
+		h = blocks[head-min(head, e.chain.depth)].header
+		return nil
+	})
+	return h, err
+}
+
+// HeaderAt implements chain.Endpoint.
+func (e *Endpoint) HeaderAt(ctx context.Context, number uint64) (h chain.Header, err error) {
+	err = e.view(ctx, func(blocks []*block) error {
+		if number >= uint64(len(blocks)) {
+			return chain.ErrNotFound
+		}
+		h = blocks[number].header
+		return nil
+	})
+	return h, err
+}
+
+// stateAt reads one account at a block that must be on the chain and not pruned.
+func (e *Endpoint) stateAt(ctx context.Context, addr common.Address, at chain.Header) (a account, err error) {
+	e.mu.Lock()
+	kept := e.kept
+	e.mu.Unlock()
+	err = e.view(ctx, func(blocks []*block) error {
+		b, err := find(blocks, at)
+		if err != nil {
+			return err
+		}
+		if kept > 0 && at.Number+kept < uint64(len(blocks)) {
+			return chain.ErrPruned
+		}
+		a = b.after[addr]
+		return nil
+	})
+	return a, err
+}
+
+func find(blocks []*block, at chain.Header) (*block, error) {
+	if at.Number >= uint64(len(blocks)) || blocks[at.Number].header.Hash != at.Hash {
+		return nil, chain.ErrNotFound
+	}
+	return blocks[at.Number], nil
+}
+
+// NonceAt implements chain.Endpoint.
+func (e *Endpoint) NonceAt(ctx context.Context, addr common.Address, at chain.Header) (uint64, error) {
+	a, err := e.stateAt(ctx, addr, at)
+	return a.nonce, err
+}
+
+// BalanceAt implements chain.Endpoint. There are no tokens.
+func (e *Endpoint) BalanceAt(ctx context.Context, token, holder common.Address, at chain.Header) (uint256.Int, error) {
+	if token != (common.Address{}) {
+		return uint256.Int{}, chain.ErrNoContract
+	}
+	a, err := e.stateAt(ctx, holder, at)
+	return a.balance, err
+}
+
+// BenefitAddress implements chain.Endpoint.
+func (e *Endpoint) BenefitAddress(ctx context.Context, contract, who common.Address, at chain.Header) (common.Address, error) {
+	if contract != e.chain.benefit || contract == (common.Address{}) {
+		return common.Address{}, chain.ErrNoContract
+	}
+	a, err := e.stateAt(ctx, who, at)
+	return a.benefit, err
+}
+
+// BenefitLogs implements chain.Endpoint.
+func (e *Endpoint) BenefitLogs(ctx context.Context, contract, who common.Address, from, to uint64) (out []chain.Binding, err error) {
+	err = e.view(ctx, func(blocks []*block) error {
+		if to >= uint64(len(blocks)) || from > to {
+			return chain.ErrNotFound
+		}
+		for _, b := range blocks[from : to+1] {
+			for _, bond := range b.bonds {
+				if contract == e.chain.benefit && bond.Account == who {
+					out = append(out, bond)
+				}
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Transaction implements chain.Endpoint.
+func (e *Endpoint) Transaction(ctx context.Context, hash common.Hash) (tx chain.Transaction, err error) {
+	err = e.view(ctx, func(blocks []*block) error {
+		if in, ok := lookup(blocks, hash); ok {
+			tx = in.shown
+			return nil
+		}
+		for _, p := range e.chain.pool {
+			if p.hash == hash {
+				tx = show(p)
+				return nil
+			}
+		}
+		return chain.ErrNotFound
+	})
+	return tx, err
+}
+
+// Receipt implements chain.Endpoint.
+func (e *Endpoint) Receipt(ctx context.Context, hash common.Hash) (r chain.Receipt, err error) {
+	err = e.view(ctx, func(blocks []*block) error {
+		in, ok := lookup(blocks, hash)
+		if !ok {
+			return chain.ErrNotFound
+		}
+		r = in.receipt
+		return nil
+	})
+	return r, err
+}
+
+// lookup walks back from the newest block: what tests ask for is recent.
+func lookup(blocks []*block, hash common.Hash) (included, bool) {
+	for i := len(blocks) - 1; i >= 0; i-- {
+		for _, in := range blocks[i].txs {
+			if in.hash == hash {
+				return in, true
+			}
+		}
+	}
+	return included{}, false
+}
+
+// Sent implements chain.Endpoint.
+func (e *Endpoint) Sent(ctx context.Context, from common.Address, in chain.Header) (out []chain.Transaction, err error) {
+	err = e.view(ctx, func(blocks []*block) error {
+		b, err := find(blocks, in)
+		if err != nil {
+			return err
+		}
+		for _, tx := range b.txs {
+			if tx.from == from {
+				out = append(out, tx.shown)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// SendRaw implements chain.Endpoint.
+func (e *Endpoint) SendRaw(ctx context.Context, raw []byte) error {
+	if err := e.view(ctx, func([]*block) error { return nil }); err != nil {
+		return err
+	}
+	return e.chain.SendRaw(raw)
+}
