@@ -102,21 +102,20 @@ func (h *Host) listen() error {
 	if err != nil {
 		return fmt.Errorf("p2p: identity: %w", err)
 	}
-	for _, a := range h.cfg.Listen {
-		if _, err := ma.NewMultiaddr(a); err != nil {
-			return fmt.Errorf("p2p: listen address %q: %w", a, err)
+	var addrs []ma.Multiaddr
+	for _, s := range h.cfg.Listen {
+		a, err := ma.NewMultiaddr(s)
+		if err != nil {
+			return fmt.Errorf("p2p: listen address %q: %w", s, err)
 		}
+		addrs = append(addrs, a)
 	}
 	resources, err := newResourceManager()
 	if err != nil {
 		return fmt.Errorf("p2p: resource limits: %w", err)
 	}
-	listen := libp2p.NoListenAddrs
-	if len(h.cfg.Listen) > 0 {
-		listen = libp2p.ListenAddrStrings(h.cfg.Listen...)
-	}
 	h.host, err = libp2p.New(
-		libp2p.Identity(key), listen, libp2p.ConnectionGater(h.gater), libp2p.ResourceManager(resources),
+		libp2p.Identity(key), libp2p.NoListenAddrs, libp2p.ConnectionGater(h.gater), libp2p.ResourceManager(resources),
 		// Without port reuse: two members that dial each other at once from their listening ports would meet in one TCP connection.
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport()),
 		libp2p.Security(string(h.ids.security()), noise.New), libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
@@ -127,7 +126,13 @@ func (h *Host) listen() error {
 		libp2p.WithDialTimeout(dialTimeout),
 	)
 	if err != nil {
-		return errors.Join(fmt.Errorf("p2p: listen on %v: %w", h.cfg.Listen, err), resources.Close())
+		return errors.Join(fmt.Errorf("p2p: make host: %w", err), resources.Close())
+	}
+	// One by one and after construction: libp2p takes one good address of many for success, and logs a taken port to stderr by itself.
+	for _, a := range addrs {
+		if err := h.host.Network().Listen(a); err != nil {
+			return errors.Join(fmt.Errorf("p2p: listen on %s: %w", a, err), h.host.Close())
+		}
 	}
 	return nil
 }
