@@ -48,13 +48,8 @@ type Evidence struct {
 	Envelopes []Envelope
 }
 
-// Bounds of evidence that comes from others.
-const (
-	// maxEvidence holds an echo or a signing message with its envelope inside an abort frame.
-	maxEvidence = MaxSignFrame - 1<<10
-	// maxRule is longer than every rule's name.
-	maxRule = 64
-)
+// maxRule is longer than every rule's name: evidence that comes from others is bounded.
+const maxRule = 64
 
 // ErrNoProof means that the evidence does not show, to someone who was not there, what it says.
 var ErrNoProof = errors.New("evidence proves nothing")

@@ -1,0 +1,104 @@
+package tss
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	tsslib "github.com/bnb-chain/tss-lib/v3/tss"
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/stretchr/testify/require"
+)
+
+// rogue is a state machine of the library that misbehaves on its n-th message.
+type rogue struct {
+	tsslib.Party
+	at     int
+	update func() (bool, *tsslib.Error)
+}
+
+func (r *rogue) Update(m tsslib.ParsedMessage) (bool, *tsslib.Error) {
+	if r.at--; r.at == 0 {
+		return r.update()
+	}
+	return r.Party.Update(m)
+}
+
+func withRogue(update func() (bool, *tsslib.Error)) func(machine) machine {
+	return func(m machine) machine {
+		p := m.(*libraryParty)
+		p.lib = &rogue{Party: p.lib, at: 3, update: update}
+		return p
+	}
+}
+
+// Whatever the library does, the session ends, and convicts nobody by it.
+func TestTheLibraryMisbehaves(t *testing.T) {
+	for name, c := range map[string]struct {
+		update func() (bool, *tsslib.Error)
+		reason string
+		blamed bool
+	}{
+		"panic":          {func() (bool, *tsslib.Error) { panic("index out of range") }, "panic in the library: index out of range", true},
+		"wrapped nil":    {func() (bool, *tsslib.Error) { return false, tsslib.NewError(nil, "x", 5, nil) }, "Error is nil", false},
+		"not accepted":   {func() (bool, *tsslib.Error) { return false, nil }, errStalled.Error(), false},
+		"swallows":       {func() (bool, *tsslib.Error) { return true, nil }, "", false},
+		"blame of a nil": {func() (bool, *tsslib.Error) { return false, tsslib.NewError(errors.New("bad"), "x", 5, nil, nil) }, "bad", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := newHub(t, 4)
+			shares := testShares(t)[:3]
+			h.engines[shares[0].self].wrap = withRogue(c.update)
+			outs := h.signAll(shares, "rogue "+name, time.Second)
+			if c.reason == "" {
+				// A message that vanished in the library looks like our own silence.
+				require.Equal(t, TimedOut, outs[0].Ending, outs[0].String())
+				return
+			}
+			require.Equal(t, Unattributed, outs[0].Ending, outs[0].String())
+			require.Contains(t, outs[0].Reason, c.reason)
+			require.Equal(t, c.blamed, len(outs[0].Suspects) == 1)
+			for _, o := range outs[1:] {
+				require.Equal(t, Unattributed, o.Ending, o.String())
+				require.Contains(t, o.Suspects, shares[0].self)
+			}
+		})
+	}
+}
+
+func TestAPanicAtTheStart(t *testing.T) {
+	p := &libraryParty{lib: &rogue{}} // no state machine inside: Start panics
+	st := p.start()
+	require.ErrorContains(t, st.err, "panic in the library")
+	require.Zero(t, st.err.suspect)
+}
+
+func TestBlameOfTheLibrary(t *testing.T) {
+	self, a, b := common.Address{1}, common.Address{2}, common.Address{3}
+	s := &session{self: self, order: []common.Address{self, a, b}, plan: signPlan(), held: map[slot]Envelope{}}
+	s.held[slot{1, typeSign1, common.Address{}, a}] = Envelope{Header: Header{Type: typeSign1}}
+	s.held[slot{1, typeSign1Direct, self, a}] = Envelope{Header: Header{Type: typeSign1Direct, To: self}}
+	bad := errors.New("proof failed")
+
+	out := s.blame(&libraryError{cause: bad, culprits: []common.Address{b, a, a}})
+	require.Equal(t, Aborted, out.Ending)
+	require.Equal(t, []common.Address{a, b}, out.Culprits)
+	require.Len(t, out.Evidence[0].Envelopes, 2)
+
+	for name, err := range map[string]*libraryError{
+		"itself, as round 9 does":       {cause: bad, culprits: []common.Address{self}},
+		"nobody":                        {cause: bad},
+		"itself among others":           {cause: bad, culprits: []common.Address{self, a}},
+		"a panic while reading another": {cause: bad, culprits: []common.Address{a}, suspect: b},
+	} {
+		require.Equal(t, Unattributed, s.blame(err).Ending, name)
+	}
+}
+
+func TestSignDataHasRoomForEverything(t *testing.T) {
+	// The library writes to its channel under its mutex: a full channel is a deadlock.
+	for n := 2; n <= 16; n++ {
+		require.GreaterOrEqual(t, signPlan().messages(n), 2*(n-1)+8)
+		require.GreaterOrEqual(t, keygenPlan().messages(n), (n-1)+3)
+	}
+}
