@@ -66,6 +66,10 @@ func (u UncheckedCertificate) Verify(network common.Hash, r Roster) (Certificate
 	if u.Epoch != r.Epoch {
 		return Certificate{}, fmt.Errorf("%w: of epoch %d, in force is %d", ErrCertificate, u.Epoch, r.Epoch)
 	}
+	// Every endorsement has the same shape: the fields that differ are not looked at by Check.
+	if err := u.approve(Endorsement{}).Check(); err != nil {
+		return Certificate{}, fmt.Errorf("%w: %w", ErrCertificate, err)
+	}
 	signers, err := verifyVotes(r.IDs(), len(u.Votes), func(i int) (common.Hash, Signature) {
 		return Digest(KindApprove, network, u.approve(u.Votes[i])), u.Votes[i].Sig
 	})

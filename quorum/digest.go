@@ -38,6 +38,20 @@ const (
 	KindPolicy  Kind = "policy"
 )
 
+// maxKind bounds a kind's name in bytes.
+const maxKind = 32
+
+// wellFormed reports whether k is a name. The digest's preimage is kind ‖ 0x00 ‖ network ‖ body: a "kind" that holds a zero
+// byte could swallow the network and part of a body that quotes both, and a signature would fit two readings.
+func (k Kind) wellFormed() bool {
+	for _, r := range k {
+		if (r < 'a' || r > 'z') && r != '-' {
+			return false
+		}
+	}
+	return k != "" && len(k) <= maxKind
+}
+
 // digestPrefix opens every digest of protocol version 1.
 const digestPrefix = "conclave/1/"
 

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/ethereum/go-ethereum/common"
 )
@@ -82,7 +82,7 @@ func (g Genesis) Check() error {
 	switch {
 	case g.Version != GenesisVersion:
 		return fmt.Errorf("genesis: version %d, this program knows %d", g.Version, GenesisVersion)
-	case g.Name == "" || len(g.Name) > maxName || url.PathEscape(g.Name) != g.Name:
+	case !plainName(g.Name):
 		return fmt.Errorf("genesis: name must have 1 to %d letters, digits or -._~", maxName)
 	case len(g.Lanes) == 0 || len(g.Lanes) > MaxLanes:
 		return fmt.Errorf("genesis: %d lanes, want 1 to %d", len(g.Lanes), MaxLanes)
@@ -104,6 +104,18 @@ func (g Genesis) Check() error {
 		return fmt.Errorf("genesis: %w", err)
 	}
 	return g.checkLanes(policy)
+}
+
+// plainName reports whether a network's name can stand in a path, a URL and a metric's label as it is.
+func plainName(s string) bool {
+	for _, r := range s {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("-._~", r):
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxName
 }
 
 func (g Genesis) checkLanes(policy Policy) error {
@@ -217,7 +229,11 @@ func walkValue(dec *json.Decoder, depth int) error {
 				return err
 			}
 			name, _ := key.(string)
-			// encoding/json matches names without regard to case, so two spellings are one field.
+			// encoding/json matches names without regard to case, by Unicode's folding ("ſ" is "s"), so two spellings are
+			// one field.
+			if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+				return fmt.Errorf("field %q: names are ASCII", name)
+			}
 			name = strings.ToLower(name)
 			if keys[name] {
 				return fmt.Errorf("field %q stands twice", name)

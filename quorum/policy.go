@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -259,7 +260,8 @@ func (r *reader) duration(key, s string) time.Duration {
 
 func (r *reader) ratio(key, s string) *big.Rat {
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f >= 0 && f < 1) {
+	// ParseFloat alone would also take hex, exponents, signs and NaN.
+	if err != nil || strings.Trim(s, "0123456789.") != "" || f >= 1 {
 		r.fail(key, fmt.Sprintf("must be a decimal string from 0 to below 1, not %q", s))
 		return new(big.Rat)
 	}
@@ -270,7 +272,8 @@ func (r *reader) ceilings(in map[string]string) map[uint8]uint256.Int {
 	out := map[uint8]uint256.Int{}
 	for k, v := range in {
 		kind, err := strconv.ParseUint(k, 10, 8)
-		if err != nil {
+		// The one spelling only: "3" and "03" would be one kind with two ceilings, and a map's order would choose.
+		if err != nil || strconv.FormatUint(kind, 10) != k {
 			r.fail("max_per_event", fmt.Sprintf("has the key %q, want an event type's number", k))
 		}
 		out[uint8(kind)] = r.amount("max_per_event."+k, v)
@@ -297,7 +300,7 @@ func tomlError(err error) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
 		row, _ := strict.Errors[0].Position()
-		return fmt.Errorf("line %d: unknown key %v", row, strict.Errors[0].Key())
+		return fmt.Errorf("line %d: unknown key %s", row, strings.Join(strict.Errors[0].Key(), "."))
 	}
 	var at *toml.DecodeError
 	if errors.As(err, &at) {

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -85,8 +88,8 @@ func (m Member) Check() error {
 		return errors.New("operator address is missing")
 	case m.Operator == m.Address:
 		return errors.New("the operator's key must not be the node's key")
-	case m.Name == "" || len(m.Name) > maxName:
-		return fmt.Errorf("name must have 1 to %d bytes", maxName)
+	case m.Name == "" || len(m.Name) > maxName || !printable(m.Name):
+		return fmt.Errorf("name must have 1 to %d bytes of printable text", maxName)
 	case len(m.Multiaddrs) == 0 || len(m.Multiaddrs) > maxMultiaddrs:
 		return fmt.Errorf("between 1 and %d multiaddrs", maxMultiaddrs)
 	}
@@ -96,6 +99,11 @@ func (m Member) Check() error {
 		}
 	}
 	return nil
+}
+
+// printable keeps control characters out of what terminals and wallets show.
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // Kind makes a Member a statement of its own: the record that an operator sends to the others, signed over network zero

@@ -88,6 +88,9 @@ func authenticate(network common.Hash, members Members, raw []byte) (envelope, c
 	if err := rlp.DecodeBytes(raw, &env); err != nil {
 		return env, common.Address{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	if !env.Kind.wellFormed() {
+		return env, common.Address{}, fmt.Errorf("%w: kind %q", ErrMalformed, env.Kind)
+	}
 	signer, err := env.Sig.Recover(digestRaw(env.Kind, network, env.Body))
 	if err != nil {
 		return env, common.Address{}, err

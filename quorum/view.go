@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
@@ -119,12 +120,15 @@ func (c OutcomeCertificate) Unchecked() UncheckedOutcome { return c.u }
 func (c OutcomeCertificate) Outcome() Outcome { return c.u.Outcome }
 
 // Signers returns who saw it, ascending.
-func (c OutcomeCertificate) Signers() Members { return c.signers }
+func (c OutcomeCertificate) Signers() Members { return slices.Clone(c.signers) }
 
 // Verify checks the votes against the roster in force.
 func (u UncheckedOutcome) Verify(network common.Hash, r Roster) (OutcomeCertificate, error) {
 	if u.Outcome.Epoch != r.Epoch || u.Outcome.Counter != 0 {
 		return OutcomeCertificate{}, fmt.Errorf("%w: outcome of epoch %d, in force is %d", ErrCertificate, u.Outcome.Epoch, r.Epoch)
+	}
+	if err := u.Outcome.Check(); err != nil {
+		return OutcomeCertificate{}, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
 	signers, err := verifyVotes(r.IDs(), len(u.Votes), func(i int) (common.Hash, Signature) {
 		o := u.Outcome
