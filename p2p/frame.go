@@ -38,13 +38,17 @@ func readHead(r io.Reader, max int) (int, error) {
 func readBody(r io.Reader, n int) ([]byte, error) {
 	if n <= frameTrust {
 		body := make([]byte, n)
-		_, err := io.ReadFull(r, body)
-		return body, unexpected(err)
+		if _, err := io.ReadFull(r, body); err != nil {
+			return nil, unexpected(err)
+		}
+		return body, nil
 	}
 	var body bytes.Buffer
 	body.Grow(frameTrust)
-	_, err := io.CopyN(&body, r, int64(n))
-	return body.Bytes(), unexpected(err)
+	if _, err := io.CopyN(&body, r, int64(n)); err != nil {
+		return nil, unexpected(err)
+	}
+	return body.Bytes(), nil
 }
 
 // readFrame reads one whole frame of at most max bytes.
