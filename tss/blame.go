@@ -1,6 +1,7 @@
 package tss
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -140,4 +141,49 @@ func distinct(in []common.Address) []common.Address {
 		}
 	}
 	return out
+}
+
+// Convicts checks evidence as a holder of the key can: beyond what [Evidence.Verify] proves to anyone, it reads a refused
+// message of a signing session again, with the committee's public material and as its receiver would have. It fails with
+// [ErrNoProof]. [BadProof] stays with its witness: an accuser could have sent the accused something else than it shows.
+func (s *KeyShare) Convicts(network common.Hash, ev Evidence) error {
+	if ev.Kind != Refused {
+		return ev.Verify(network)
+	}
+	if len(ev.Envelopes) != 1 || !slices.Contains(s.members, ev.Culprit) {
+		return fmt.Errorf("%w: not one message of a member", ErrNoProof)
+	}
+	env, err := parseFrame(ev.Envelopes[0].frame())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoProof, err)
+	}
+	if signer, err := env.Signer(network); err != nil || signer != ev.Culprit {
+		return fmt.Errorf("%w: the envelope is not the culprit's", ErrNoProof)
+	}
+	sp, known := signPlan().find(env.Header.Type)
+	receiver := env.Header.To
+	if !known || sp.round != env.Header.Round || sp.broadcast != (receiver == common.Address{}) {
+		return fmt.Errorf("%w: no message of signing", ErrNoProof)
+	}
+	if sp.broadcast {
+		receiver = s.self // no rule of a broadcast looks at the receiver
+	}
+	if receiver == ev.Culprit || !slices.Contains(s.members, receiver) {
+		return fmt.Errorf("%w: the receiver is no other member", ErrNoProof)
+	}
+	return s.readAgain(sp, ev, env.Payload, receiver)
+}
+
+// readAgain runs the guard as a receiver would have, and fails unless it refuses by the rule that the evidence names.
+func (s *KeyShare) readAgain(sp spec, ev Evidence, payload []byte, receiver common.Address) error {
+	order, err := partyOrder(s.members, s.epoch)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoProof, err)
+	}
+	g := signGuard(s, order, namedParties(order, s.epoch))
+	g.self = receiver
+	if _, bad := g.check(sp, ev.Culprit, payload); bad == nil || bad.rule != ev.Rule {
+		return fmt.Errorf("%w: the message does not break the rule %q", ErrNoProof, ev.Rule)
+	}
+	return nil
 }

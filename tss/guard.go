@@ -190,3 +190,12 @@ func libraryIDs(sorted []common.Address, epoch uint64) tsslib.SortedPartyIDs {
 	}
 	return tsslib.SortPartyIDs(ids)
 }
+
+// namedParties gives the library's name of each participant, for a guard that stands alone.
+func namedParties(sorted []common.Address, epoch uint64) map[common.Address]partyID {
+	out := map[common.Address]partyID{}
+	for i, id := range libraryIDs(sorted, epoch) {
+		out[sorted[i]] = id
+	}
+	return out
+}

@@ -29,10 +29,7 @@ func guards(t testing.TB) (kg, sign *guard, from common.Address) {
 
 	order, err := partyOrder(self.members, 1)
 	require.NoError(t, err)
-	ids := map[common.Address]partyID{}
-	for i, id := range libraryIDs(order, 1) {
-		ids[order[i]] = id
-	}
+	ids := namedParties(order, 1)
 	kg = &guard{
 		plan: keygenPlan(), threshold: 3, self: self.self, ids: ids, sieve: newSieve(), devModuli: true,
 		known: map[common.Address]moduli{self.self: self.parties[0].moduli, from: self.parties[1].moduli},

@@ -60,18 +60,28 @@ func devPreParams(t testing.TB, i int) *PreParams {
 	return p
 }
 
-// testShares loads the fixtures: the shares of a 3-of-4 key, members ascending.
+// testShares gives the fixtures: the shares of a 3-of-4 key, members ascending. They are immutable, so one load serves all.
 func testShares(t testing.TB) []*KeyShare {
+	shares, err := loadShares()
+	require.NoError(t, err)
+	return slices.Clone(shares)
+}
+
+var loadShares = sync.OnceValues(func() ([]*KeyShare, error) {
 	var out []*KeyShare
 	for i := range 4 {
 		b, err := os.ReadFile(filepath.Join(fixtures, fmt.Sprintf("share-%d.rlp", i)))
-		require.NoError(t, err)
+		if err != nil {
+			return nil, err
+		}
 		s, err := LoadKeyShare(b)
-		require.NoError(t, err)
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, s)
 	}
-	return out
-}
+	return out, nil
+})
 
 // hub connects engines in one process. tamper may change, drop (nil) or multiply what goes from one to another.
 type hub struct {

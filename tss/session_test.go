@@ -279,9 +279,47 @@ func TestARefusedMessageNamesItsRule(t *testing.T) {
 			require.Equal(t, "message.encoding", o.Reason)
 			require.Equal(t, Refused, o.Evidence[0].Kind)
 			require.ErrorIs(t, o.Evidence[0].Verify(testNetwork), ErrNoProof)
+			outside := testShares(t)[3]
+			require.NoError(t, outside.Convicts(testNetwork, o.Evidence[0]), "who holds the key reads it again")
 		}
 	}
 	require.NotZero(t, convicted)
+}
+
+// Evidence of a refused message convicts before key holders only when the message does break that rule.
+func TestConvictions(t *testing.T) {
+	shares := testShares(t)
+	judge, culprit, receiver := shares[3], shares[1].self, shares[0].self
+	payloads, _ := recorded(t, "sign")
+	_, keys := testMembers(4)
+	evidence := func(h Header, payload []byte) Evidence {
+		env, err := seal(keys[culprit], testNetwork, h, payload)
+		require.NoError(t, err)
+		return Evidence{Kind: Refused, Culprit: culprit, Rule: "message.encoding", Envelopes: []Envelope{env}}
+	}
+	direct := Header{Round: 1, Type: typeSign1Direct, To: receiver}
+	good := payloads[typeSign1Direct]
+	require.NoError(t, judge.Convicts(testNetwork, evidence(direct, good[1:])))
+
+	// A ciphertext for one receiver is out of range for another: the guard judges as the receiver.
+	for name, ev := range map[string]Evidence{
+		"an honest message": evidence(direct, good),
+		"to itself":         evidence(Header{Round: 1, Type: typeSign1Direct, To: culprit}, good[1:]),
+		"to nobody":         evidence(Header{Round: 1, Type: typeSign1Direct}, good[1:]),
+		"to a stranger":     evidence(Header{Round: 1, Type: typeSign1Direct, To: common.Address{1}}, good[1:]),
+		"of another round":  evidence(Header{Round: 2, Type: typeSign1Direct, To: receiver}, good[1:]),
+		"of key generation": evidence(Header{Round: 1, Type: typeKeygen1}, good[1:]),
+		"an empty list":     {Kind: Refused, Culprit: culprit},
+		"of a non-member":   {Kind: Refused, Culprit: common.Address{1}, Envelopes: []Envelope{{}}},
+		"of another's":      {Kind: Refused, Culprit: shares[2].self, Envelopes: evidence(direct, good[1:]).Envelopes},
+		"a proof's failure": {Kind: BadProof, Culprit: culprit},
+	} {
+		require.ErrorIs(t, judge.Convicts(testNetwork, ev), ErrNoProof, name)
+	}
+	other := evidence(direct, good[1:])
+	other.Rule = "commitment"
+	require.ErrorIs(t, judge.Convicts(testNetwork, other), ErrNoProof)
+	require.ErrorIs(t, judge.Convicts(common.Hash{1}, evidence(direct, good[1:])), ErrNoProof)
 }
 
 // A done signature is taken over by whoever is still waiting.
