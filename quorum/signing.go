@@ -71,6 +71,25 @@ type Session struct {
 // Hash is the session's id.
 func (s Session) Hash() common.Hash { return Digest(KindSession, s.Network, s) }
 
+// Ceremony says that its signer is here for a key generation. The nonces of all members make the session's id, so an id
+// never serves twice, whatever a member forgot.
+type Ceremony struct {
+	Epoch   uint64 // of the key to make
+	Attempt uint64
+	Nonce   common.Hash // random, fresh for each attempt
+}
+
+// Kind implements Body.
+func (Ceremony) Kind() Kind { return KindCeremony }
+
+// Check implements Body.
+func (c Ceremony) Check() error {
+	if c.Epoch == 0 || c.Nonce == (common.Hash{}) {
+		return errors.New("ceremony without epoch or nonce")
+	}
+	return nil
+}
+
 // Transcript is what every member of a ceremony signs after it: the key that came out, and for whom.
 type Transcript struct {
 	Epoch     uint64

@@ -26,6 +26,9 @@ type KeygenRequest struct {
 	PreParams *PreParams
 	// RoundTimeout is the deadline of each round; zero means DefaultKeygenTimeout.
 	RoundTimeout time.Duration
+	// Save makes the share durable. It is called before this member signs the transcript, so that a transcript with all
+	// signatures means that every member can sign; an error ends the session. Nil saves nothing.
+	Save func(*KeyShare) error
 	// Progress is called as rounds end, from the session's goroutine; it must not block.
 	Progress func(round, of int)
 }
@@ -114,6 +117,11 @@ func (c *keygenClosing) conclude(result any) ([]byte, *Outcome) {
 	if err != nil {
 		// Every message passed its proofs, and the key is bad all the same: the proofs say nothing about who.
 		return nil, unattributed(err.Error())
+	}
+	if c.req.Save != nil {
+		if err := c.req.Save(share); err != nil {
+			return nil, unattributed("save the share: " + err.Error())
+		}
 	}
 	digest := quorum.Digest(quorum.KindTranscript, c.session.network, share.Transcript())
 	sig, err := quorum.SignDigest(c.session.key, digest)
