@@ -14,6 +14,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
 
+	"conclave/quorum"
 	"conclave/tss"
 )
 
@@ -54,6 +55,69 @@ func Shares() (map[common.Address]*tss.KeyShare, error) {
 		out[s.Self()] = s
 	}
 	return out, nil
+}
+
+// PayerKey is the whole secret key of the fixtures, put together from three shares: what no real custodian ever holds.
+func PayerKey() (*ecdsa.PrivateKey, error) {
+	q := crypto.S256().Params().N
+	var keys, secrets []*big.Int
+	for i := range Threshold {
+		b, err := files.ReadFile(fmt.Sprintf("testdata/share-%d.rlp", i))
+		if err != nil {
+			return nil, err
+		}
+		var s storedShare
+		if err := rlp.DecodeBytes(b, &s); err != nil {
+			return nil, fmt.Errorf("fixture %d: %w", i, err)
+		}
+		keys, secrets = append(keys, tss.PartyNumber(s.Self, s.Epoch)), append(secrets, s.Xi)
+	}
+	secret := new(big.Int)
+	for i := range keys {
+		term := new(big.Int).Set(secrets[i])
+		for j := range keys {
+			if j != i {
+				d := new(big.Int).Sub(keys[j], keys[i])
+				term.Mul(term, keys[j]).Mul(term, d.ModInverse(d.Mod(d, q), q)).Mod(term, q)
+			}
+		}
+		secret.Add(secret, term).Mod(secret, q)
+	}
+	return crypto.ToECDSA(common.LeftPadBytes(secret.Bytes(), 32))
+}
+
+// Ceremony is what the fixtures' key generation would bring to the decision of height 1 on a network: all members'
+// signatures over the transcript, and one canary. members must be the fixtures' committee.
+func Ceremony(network common.Hash, members []quorum.Member) (quorum.MembersAction, error) {
+	shares, err := Shares()
+	if err != nil {
+		return quorum.MembersAction{}, err
+	}
+	payer, err := PayerKey()
+	if err != nil {
+		return quorum.MembersAction{}, err
+	}
+	keys := map[common.Address]*ecdsa.PrivateKey{}
+	for i := range Members {
+		keys[MemberAddress(i)] = MemberKey(i)
+	}
+	t := shares[MemberAddress(0)].Transcript()
+	action := quorum.MembersAction{Epoch: t.Epoch, Members: members, Transcript: t}
+	digest := quorum.Digest(quorum.KindTranscript, network, t)
+	for _, m := range t.Members {
+		sig, err := quorum.SignDigest(keys[m], digest)
+		if err != nil {
+			return quorum.MembersAction{}, err
+		}
+		action.Signatures = append(action.Signatures, sig)
+	}
+	set := t.Members[:t.Threshold]
+	sig, err := quorum.SignDigest(payer, t.CanaryDigest(network, set))
+	if err != nil {
+		return quorum.MembersAction{}, err
+	}
+	action.Canaries = []quorum.Canary{{Set: set, Sig: sig}}
+	return action, nil
 }
 
 // Deal makes a key as a trusted dealer would: without messages, in a tenth of a second. set returns the preparameters of the

@@ -4,9 +4,11 @@ import (
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 
 	"conclave/internal/devnet/devkeys"
+	"conclave/quorum"
 )
 
 func TestShares(t *testing.T) {
@@ -21,6 +23,32 @@ func TestShares(t *testing.T) {
 		require.Equal(t, uint64(Epoch), s.Epoch())
 		require.Equal(t, first, s.Transcript())
 	}
+}
+
+func TestCeremony(t *testing.T) {
+	var members []quorum.Member
+	for i := range Members {
+		var pub quorum.PublicKey
+		copy(pub[:], crypto.CompressPubkey(&MemberKey(i).PublicKey))
+		members = append(members, quorum.Member{
+			Name: string(rune('a' + i)), Address: MemberAddress(i), PublicKey: pub, Operator: common.Address{byte(i + 1)},
+			Multiaddrs: []string{"/ip4/127.0.0.1/tcp/1"},
+		})
+	}
+	network := common.Hash{7}
+	action, err := Ceremony(network, members)
+	require.NoError(t, err)
+	roster, err := action.Verify(network)
+	require.NoError(t, err)
+	require.EqualValues(t, Epoch, roster.Epoch)
+	_, err = action.Verify(common.Hash{8})
+	require.Error(t, err)
+
+	key, err := PayerKey()
+	require.NoError(t, err)
+	shares, err := Shares()
+	require.NoError(t, err)
+	require.Equal(t, shares[MemberAddress(0)].Payer(), crypto.PubkeyToAddress(key.PublicKey))
 }
 
 func TestDeal(t *testing.T) {
