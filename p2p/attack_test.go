@@ -185,6 +185,27 @@ func TestMalformedGossipIsRefused(t *testing.T) {
 	require.Equal(t, testPeers(2)[1].Address, <-x.vias)
 }
 
+// Gossipsub gives a peer up after a handful of broken streams; we do not, as long as it is connected.
+func TestGossipIsMendedWhileThePeerIsConnected(t *testing.T) {
+	const givenUp = 6
+	x := startTarget(t, nil)
+	h := rawHost(t, testKey(1), x.ids.security())
+	opened := make(chan struct{}, 100)
+	h.SetStreamHandler(x.ids.gossip(), func(s network.Stream) {
+		opened <- struct{}{}
+		_ = s.Reset()
+	})
+	connect(t, h, x)
+	for i := range givenUp + 2 {
+		select {
+		case <-opened:
+		case <-time.After(30 * time.Second):
+			require.Fail(t, "gossip has given the peer up", "after %d streams", i)
+		}
+	}
+	require.True(t, x.of(t, 1).Connected)
+}
+
 func wireGossip(text string) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixNano())), text...)
 }

@@ -23,8 +23,10 @@
 // Check decides what is known already. The throttle counts what a peer sends, forwarded gossip included, so ThrottleMax must
 // cover the whole network's gossip rate, not one member's.
 //
-// Two properties of gossipsub shape gossip.go. Its seen cache forgets only once a minute, whatever its TTL, so identical
+// Three properties of gossipsub shape gossip.go. Its seen cache forgets only once a minute, whatever its TTL, so identical
 // bytes would not get through again to a peer that just restarted; each message therefore carries the publisher's time slot in
 // front. And it marks a message as seen before validating it, so a throttle inside the validator would let one flooding
-// member censor others by forwarding their messages first; the throttle therefore stands before the seen cache.
+// member censor others by forwarding their messages first; the throttle therefore stands before the seen cache. It also gives a peer
+// up whose streams broke a few times, for as long as the connection stands; it is therefore told again of every connected
+// member that it does not speak with.
 package p2p

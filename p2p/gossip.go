@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	ethcrypto "github.com/ethereum/go-ethereum/crypto"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
@@ -31,6 +33,8 @@ const (
 	peerGossipQueue = 256
 	// maxSubscriptions bounds what one peer may subscribe to in one envelope; the allow list keeps what is configured.
 	maxSubscriptions = 64
+	// mendEvery is how often members that are connected but that gossipsub has given up are brought back to it.
+	mendEvery = 2 * time.Second
 )
 
 // gossip is the running gossipsub.
@@ -65,7 +69,39 @@ func (h *Host) startGossip(ctx context.Context) (*gossip, error) {
 			return nil, fmt.Errorf("topic %q: %w", name, err)
 		}
 	}
+	renewed, err := h.host.EventBus().Emitter(new(event.EvtPeerProtocolsUpdated))
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	h.work.Add(1)
+	go func() {
+		defer h.work.Done()
+		defer renewed.Close()
+		g.mend(ctx, ps, renewed)
+	}()
 	return g, nil
+}
+
+// mend closes a hole of gossipsub: a peer whose stream could not be opened once, or broke a few times, is forgotten until it connects
+// anew, and would hear nothing of us while its connection stands. Telling gossipsub that the peer speaks gossip makes it try again.
+func (g *gossip) mend(ctx context.Context, ps *pubsub.PubSub, renewed event.Emitter) {
+	tick := time.NewTicker(mendEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		known := ps.ListPeers("")
+		for _, id := range g.host.host.Network().Peers() {
+			if slices.Contains(known, id) {
+				continue
+			}
+			// The error says only that the bus is closing.
+			_ = renewed.Emit(event.EvtPeerProtocolsUpdated{Peer: id, Added: []protocol.ID{g.host.ids.gossip()}})
+		}
+	}
 }
 
 // join is called with h.mu held, before anybody is let in.
