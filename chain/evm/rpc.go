@@ -151,7 +151,7 @@ func printable(s string) string {
 		return ' '
 	}, s)
 	if len(clean) > maxMessage {
-		clean = clean[:maxMessage] + "…"
+		clean = strings.ToValidUTF8(clean[:maxMessage], "") + "…"
 	}
 	return clean
 }
@@ -162,11 +162,13 @@ var (
 		"missing trie node", "historical state", "state not available", "state is not available", "pruned",
 		"state unavailable", "no state available", "old data not available", "world state unavailable",
 	}
-	wordsNotFound = []string{"header not found", "unknown block", "block not found", "header for hash not found"}
-	wordsKnown    = []string{"already known", "alreadyknown", "known transaction", "already imported", "already in mempool"}
-	wordsNonce    = []string{"nonce too low", "oldnonce", "nonce is too low"}
-	wordsPrice    = []string{"underpriced", "feetoolow", "less than block base fee", "gas price too low", "fee too low"}
-	wordsFunds    = []string{"insufficient funds", "insufficientfunds", "upfront cost exceeds"}
+	wordsNotFound = []string{
+		"header not found", "unknown block", "block not found", "header for hash not found", "indexing is in progress",
+	}
+	wordsKnown = []string{"already known", "alreadyknown", "known transaction", "already imported", "already in mempool"}
+	wordsNonce = []string{"nonce too low", "oldnonce", "nonce is too low"}
+	wordsPrice = []string{"underpriced", "feetoolow", "less than block base fee", "gas price too low", "fee too low"}
+	wordsFunds = []string{"insufficient funds", "insufficientfunds", "upfront cost exceeds"}
 )
 
 // classify names a server's refusal of a read.
