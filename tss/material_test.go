@@ -102,6 +102,7 @@ func TestPreParamsAreChecked(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, devkeys.Set(0), b)
 	require.True(t, good.Development())
+	require.Equal(t, good.Fingerprint(), good.Fingerprints()[0])
 	require.Equal(t, crypto.Keccak256Hash(good.moduli().N.Bytes()), good.Fingerprint())
 	require.False(t, IsDevelopment(common.Hash{}))
 
@@ -168,6 +169,10 @@ func TestSharesAreCheckedOnEveryLoad(t *testing.T) {
 	for _, s := range shares {
 		require.Equal(t, good.Transcript(), s.Transcript())
 		require.Equal(t, good.Payer(), s.Payer())
+		require.Equal(t, good.ModuliHash(), s.ModuliHash())
+		require.Equal(t, good.PublicKey(), s.PublicKey())
+		require.EqualValues(t, 1, s.Epoch())
+		require.Equal(t, s.Members().Q(), s.Threshold())
 	}
 }
 

@@ -321,11 +321,17 @@ func GeneratePreParams(ctx context.Context, progress func(spent time.Duration)) 
 	for {
 		select {
 		case f := <-ended:
+			if err := context.Cause(ctx); err != nil {
+				return nil, fmt.Errorf("generate preparameters: %w", err)
+			}
 			if f.err != nil {
 				return nil, fmt.Errorf("generate preparameters: %w", f.err)
 			}
 			p := fromLibrary(f.pre)
-			return p, p.check()
+			if err := p.check(); err != nil {
+				return nil, fmt.Errorf("generate preparameters: %w", err)
+			}
+			return p, nil
 		case <-tick.C:
 			if progress != nil {
 				progress(time.Since(start))

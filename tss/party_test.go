@@ -97,6 +97,24 @@ func TestBlameOfTheLibrary(t *testing.T) {
 	}
 }
 
+// Our form and the library's hold the same numbers, in both directions, and share no memory that the library writes to.
+func TestTheLibrarysForms(t *testing.T) {
+	pre := devPreParams(t, 0)
+	lib := pre.library()
+	require.True(t, lib.ValidateWithProof())
+	require.Equal(t, pre, fromLibrary(&lib))
+	lib.H1i.SetInt64(0)
+	require.NoError(t, pre.check())
+
+	share := testShares(t)[0]
+	save := share.library()
+	save.Xi.SetInt64(0)
+	save.PaillierSK.P.SetInt64(0)
+	save.NTildej[2].SetInt64(0)
+	_, err := share.checked()
+	require.NoError(t, err)
+}
+
 func TestSignDataHasRoomForEverything(t *testing.T) {
 	// The library writes to its channel under its mutex: a full channel is a deadlock.
 	for n := 2; n <= 16; n++ {
