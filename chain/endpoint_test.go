@@ -438,3 +438,43 @@ func TestReadsEndWithTheirContext(t *testing.T) {
 	_, err = both.NonceAt(ctx, payer(), chain.Header{})
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// forkView shows receipts of a block that is not on the chain.
+type forkView struct{ chain.Endpoint }
+
+func (v forkView) Receipt(ctx context.Context, hash common.Hash) (chain.Receipt, error) {
+	r, err := v.Endpoint.Receipt(ctx, hash)
+	r.BlockHash[0]++
+	return r, err
+}
+
+func TestReceiptsOfAnotherForkProveNothing(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	s := w.pay(t, w.payment(0, w.lane.Deposit, 5), 0)
+	_, err := w.Transfer(userKey, w.lane.Deposit, wei(1))
+	require.NoError(t, err)
+	w.Mine(5)
+	f, err := chain.VerifyDeposit(ctx, forkView{w.node}, w.lane, s.Hash, payer(), wei(5))
+	require.NoError(t, err)
+	require.Equal(t, chain.DepositFinding{Reason: "its block is not on the final chain", Block: 1}, f)
+	f, err = chain.VerifyDeposit(ctx, forkView{w.node}, w.lane, s.Hash, payer(), wei(6))
+	require.NoError(t, err)
+	require.Equal(t, chain.Unknown, f.Proof, "nor do they contradict")
+	_, err = chain.OutcomeFor(ctx, forkView{w.node}, payer(), 0, []common.Hash{s.Hash})
+	require.ErrorIs(t, err, chain.ErrNotFinal)
+}
+
+func TestKnownHashesMustBeOfTheSlot(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	first := w.pay(t, w.payment(0, common.HexToAddress("0x1234"), 5), 0)
+	w.pay(t, w.payment(1, common.HexToAddress("0x1234"), 6), 0)
+	foreign, err := w.Transfer(userKey, w.lane.Deposit, wei(1))
+	require.NoError(t, err)
+	w.Mine(3)
+	for _, hash := range []common.Hash{first.Hash, foreign} {
+		_, err = chain.OutcomeFor(ctx, w.node, payer(), 1, []common.Hash{hash})
+		require.ErrorContains(t, err, "at nonce 0")
+	}
+}

@@ -331,3 +331,38 @@ func TestRangesOfLogsAreHalved(t *testing.T) {
 	require.ErrorContains(t, err, "more than")
 	require.LessOrEqual(t, calls, 1024)
 }
+
+// A transaction that differs from ours in its access list alone is not ours.
+func TestOtherShapesHaveNoPayload(t *testing.T) {
+	to := common.Address{1}
+	signer := types.LatestSignerForChainID(big.NewInt(7))
+	plain := types.DynamicFeeTx{ChainID: big.NewInt(7), To: &to, Gas: 21_000, GasTipCap: big.NewInt(1), GasFeeCap: big.NewInt(2), Value: big.NewInt(3)}
+	listed, create := plain, plain
+	listed.AccessList = types.AccessList{{Address: to, StorageKeys: []common.Hash{{1}}}}
+	create.To = nil
+	for name, c := range map[string]struct {
+		inner types.TxData
+		ours  bool
+	}{
+		"ours":           {&plain, true},
+		"an access list": {&listed, false},
+		"a creation":     {&create, false},
+		"a legacy one":   {&types.LegacyTx{To: &to, Gas: 21_000, GasPrice: big.NewInt(1), Value: big.NewInt(3)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tx, err := types.SignNewTx(testKey, signer, c.inner)
+			require.NoError(t, err)
+			raw, err := tx.MarshalBinary()
+			require.NoError(t, err)
+			_, err = chain.DecodeTx(raw)
+			require.Equal(t, c.ours, err == nil)
+
+			got, err := dial(t, server{"eth_getTransactionByHash": tx}).Transaction(context.Background(), tx.Hash())
+			require.NoError(t, err)
+			require.Equal(t, c.ours, got.Payload != nil)
+			require.Equal(t, crypto.PubkeyToAddress(testKey.PublicKey), got.From)
+			require.Equal(t, tx.To() == nil, got.Create)
+			require.Equal(t, *uint256.NewInt(3), got.Value)
+		})
+	}
+}
