@@ -104,7 +104,7 @@ type hinted interface{ Hint() string }
 func TestLoadRefusesInOneLine(t *testing.T) {
 	text := string(Write(complete()))
 	for what, c := range map[string]struct{ from, to, want string }{
-		"unknown key":          {"[relay]", "[relay]\nspeed = 1", "line 17: unknown key relay.speed"},
+		"unknown key":          {"[relay]", "[relay]\nspeed = 1", "line 18: unknown key relay.speed"},
 		"unknown section":      {"[tss]", "[alerts]\nwebhook = \"x\"\n[tss]", "unknown key alerts"},
 		"a key twice":          {"fanout = 6", "fanout = 6\nfanout = 7", "line"},
 		"a number as text":     {"fanout = 6", "fanout = \"six\"", "p2p.fanout: a value of another type"},
