@@ -1,10 +1,12 @@
 package ledger
 
 import (
-	"conclave/quorum"
+	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
+
+	"conclave/quorum"
 )
 
 // EventKind is the Relay's number for what a row of its account log means.
@@ -28,6 +30,16 @@ const (
 	MaxEventKind = VestingRelease
 )
 
+// String is the name that alerts and the API use.
+func (k EventKind) String() string {
+	names := [...]string{"task income", "DAO share", "fee income", "deposit", "task payment", "task refund",
+		"withdrawal", "withdrawal refund", "delegation", "vesting created", "vesting release"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
 // Debit reports whether rows of this kind take from an account. All others credit or only inform.
 func (k EventKind) Debit() bool { return k == TaskPayment || k == Withdraw }
 
@@ -38,9 +50,9 @@ type Event struct {
 	CreatedAt uint64 // unix seconds by the Relay's clock; informs, never decides
 	Account   common.Address
 	Kind      EventKind
-	Amount    string // decimal wei, verbatim: may be malformed, see ParseAmount
-	Deposit   DepositRef
-	Vesting   VestingRef
+	Amount    string     // decimal wei, verbatim: may be malformed, see ParseAmount
+	Deposit   DepositRef `rlp:"optional"` // most rows carry neither, and a stored row then ends at the amount
+	Vesting   VestingRef `rlp:"optional"`
 }
 
 // DepositRef names the on-chain transfer behind a Deposit; zero for every other kind.

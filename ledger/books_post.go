@@ -1,0 +1,205 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
+)
+
+// maxAmountBits bounds an amount that counts. Ids are unique 64-bit numbers, so no sum of such amounts leaves 256 bits
+// and no addition in the books can overflow. No real asset comes near.
+const maxAmountBits = 192
+
+// wei reads an event's amount; false means that it counts nothing.
+func (e Event) wei() (uint256.Int, bool) {
+	v, ok := ParseAmount(e.Amount)
+	if !ok || v.BitLen() > maxAmountBits {
+		return uint256.Int{}, false
+	}
+	return v, true
+}
+
+// book is the books open for writing: accounts and totals are read once and written once per transaction.
+type book struct {
+	tx       *Tx
+	in       Intake
+	totals   totals
+	accounts map[common.Address]*acct
+	dirty    []uint64 // closed ranges that a late row entered
+	alerts   []Alert
+}
+
+func (tx *Tx) openBook(in Intake) (*book, error) {
+	t, err := tx.totals()
+	return &book{tx: tx, in: in, totals: t, accounts: map[common.Address]*acct{}}, err
+}
+
+// close writes what changed.
+func (b *book) close() error {
+	addresses := make([]common.Address, 0, len(b.accounts))
+	for a := range b.accounts {
+		addresses = append(addresses, a)
+	}
+	// In key order, which bbolt likes and which makes equal histories equal files.
+	slices.SortFunc(addresses, common.Address.Cmp)
+	for _, a := range addresses {
+		if err := b.tx.put(bucketAccounts, a[:], b.accounts[a]); err != nil {
+			return err
+		}
+	}
+	if err := b.closeRanges(); err != nil {
+		return err
+	}
+	return b.tx.put(bucketBooks, keyTotals, b.totals)
+}
+
+func (b *book) alert(code AlertCode, s Severity, e Event, hint, format string, args ...any) {
+	b.alerts = append(b.alerts, Alert{code, s, e.Account, e.ID, fmt.Sprintf(format, args...), hint})
+}
+
+// peek reads an account without making it known.
+func (b *book) peek(address common.Address) (acct, error) {
+	if a := b.accounts[address]; a != nil {
+		return *a, nil
+	}
+	a, _, err := b.tx.acct(address)
+	return a, err
+}
+
+// account returns an account for reading; change it through change only.
+func (b *book) account(address common.Address) (*acct, error) {
+	if a := b.accounts[address]; a != nil {
+		return a, nil
+	}
+	a, known, err := b.tx.acct(address)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		b.totals.Accounts++
+	}
+	b.accounts[address] = &a
+	return &a, nil
+}
+
+// change alters an account and carries the change into the totals.
+func (b *book) change(address common.Address, fn func(*acct)) error {
+	a, err := b.account(address)
+	if err != nil {
+		return err
+	}
+	was := *a
+	fn(a)
+	t := &b.totals
+	move(&t.Counted, was.Counted, a.Counted)
+	move(&t.Pending, was.Pending, a.Pending)
+	move(&t.Debits, was.Debits, a.Debits)
+	move(&t.Uncovered, was.uncovered(), a.uncovered())
+	move(&t.Liabilities, was.owed(), a.owed())
+	return nil
+}
+
+// move replaces one summand of a sum.
+func move(sum *uint256.Int, was, is uint256.Int) { sum.Add(sum.Sub(sum, &was), &is) }
+
+func (b *book) count(address common.Address, amount uint256.Int) error {
+	return b.change(address, func(a *acct) { a.Counted.Add(&a.Counted, &amount) })
+}
+
+// shift moves what a match counts and holds pending from one state to the next.
+func (b *book) shift(address common.Address, was, is standingCredit) error {
+	if was == is {
+		return nil
+	}
+	return b.change(address, func(a *acct) {
+		move(&a.Counted, was.Counted, is.Counted)
+		move(&a.Pending, was.Pending, is.Pending)
+	})
+}
+
+// standingCredit is how much of a group of credits counts and how much is pending.
+type standingCredit struct{ Counted, Pending uint256.Int }
+
+// post books one event: first its effect, then its row.
+func (b *book) post(e Event) error {
+	amount, ok := e.wei()
+	if !ok && !e.Kind.Debit() {
+		b.alert(AlertMalformedCredit, Warning, e, "see whose task or transfer it was; nobody was credited",
+			"event %d (%s) has the amount %.40q, which counts nothing", e.ID, e.Kind, e.Amount)
+		return b.log(e, 0)
+	}
+	if e.Kind.Debit() {
+		return b.postDebit(e, amount, ok)
+	}
+	if err := b.postCredit(e, amount); err != nil {
+		return err
+	}
+	return b.log(e, 0)
+}
+
+func (b *book) postCredit(e Event, amount uint256.Int) error {
+	switch e.Kind {
+	case TaskIncome, DaoTaskShare, TaskRefund, UserDelegation:
+		return b.count(e.Account, amount)
+	case WithdrawalFeeIncome:
+		return b.postFee(e, amount)
+	case Deposit:
+		return b.postDeposit(e)
+	case WithdrawRefund:
+		return b.postRefund(e, amount)
+	case VestingCreated:
+		return b.postSchedule(e)
+	case VestingRelease:
+		return b.postRelease(e, amount)
+	}
+	panic(fmt.Sprintf("ledger: kind %d passed the screen", e.Kind))
+}
+
+// postDebit puts a debit at its place in the account's chain. Order matters for debits only: one that comes late may stand
+// before a debit that this node already approved up to, and then its head is somebody else's word against ours.
+func (b *book) postDebit(e Event, amount uint256.Int, ok bool) error {
+	upTo, err := b.tx.ApprovedUpTo(e.Account)
+	if err != nil {
+		return err
+	}
+	if upTo > e.ID {
+		b.alert(AlertLateDebit, Critical, e, "compare with the other custodians; RESOLVE settles the account",
+			"debit %d of %s came after this node approved up to event %d: not booked, the account is frozen", e.ID, e.Account, upTo)
+		return b.freezeAndLog(e, FreezeLateDebit, "a debit came behind what this node approved", rowExcluded)
+	}
+	if !ok {
+		b.alert(AlertMalformedDebit, Critical, e, "a negative task fee looks like this; RESOLVE settles the account",
+			"event %d (%s) of %s has the amount %.40q: it counts nothing, the account is frozen", e.ID, e.Kind, e.Account, e.Amount)
+		if _, err := b.tx.Freeze(e.Account, Freeze{Code: FreezeMalformedDebit, Text: "a debit with a malformed amount",
+			Evidence: []uint64{e.ID}, Since: b.in.Now}); err != nil {
+			return err
+		}
+	}
+	if err := b.chain(e, amount); err != nil {
+		return err
+	}
+	if err := b.log(e, 0); err != nil {
+		return err
+	}
+	if e.Kind != Withdraw {
+		return nil
+	}
+	if err := b.creditReject(e, amount); err != nil {
+		return err
+	}
+	return b.tx.rebind(e.ID)
+}
+
+func (b *book) freezeAndLog(e Event, code FreezeCode, text string, flags byte) error {
+	// The account exists in the books from its first row, booked or not.
+	if _, err := b.account(e.Account); err != nil {
+		return err
+	}
+	_, err := b.tx.Freeze(e.Account, Freeze{Code: code, Text: text, Evidence: []uint64{e.ID}, Since: b.in.Now})
+	if err != nil {
+		return err
+	}
+	return b.log(e, flags)
+}

@@ -1,0 +1,94 @@
+package ledger
+
+import (
+	"bytes"
+
+	"github.com/holiman/uint256"
+)
+
+// Hold is intake that stands still: booking the next event would leave more debits without credit than the policy allows.
+// One account alone can look clean while stolen credit is spent one hop further, so the sum over all accounts is what
+// counts.
+type Hold struct {
+	Since     uint64 // unix ms by this node's clock when intake stopped; further tries keep it
+	Event     uint64 // the first event that waits; 0 when only the sum is too high
+	Uncovered uint256.Int
+	Max       uint256.Int // the policy's uncovered_max
+}
+
+// HoldSince returns the hold in force; ok is false when intake goes on. The node trips its fuse when it lasts longer than
+// the policy's hold_max.
+func (tx *Tx) HoldSince() (h Hold, ok bool, err error) {
+	ok, err = tx.get(bucketBooks, keyHold, &h)
+	return h, ok, err
+}
+
+// mayBook reports whether uncovered debits stay within the maximum with the event booked. A credit never raises them.
+func (b *book) mayBook(e Event) (bool, error) {
+	after := b.totals.Uncovered
+	if amount, ok := e.wei(); ok && e.Kind.Debit() {
+		a, err := b.peek(e.Account)
+		if err != nil {
+			return false, err
+		}
+		with := a
+		with.Debits.Add(&with.Debits, &amount)
+		move(&after, a.uncovered(), with.uncovered())
+	}
+	return !after.Gt(&b.in.Policy.UncoveredMax), nil
+}
+
+// keepHold stores what waits, forgets what was booked, and remembers since when intake stands still.
+func (b *book) keepHold(booked, held []Event) (*Hold, error) {
+	bucket := b.tx.b.Bucket(bucketHeld)
+	if len(held) > MaxHeld {
+		return nil, ErrHoldFull
+	}
+	if k, _ := bucket.Cursor().First(); k != nil {
+		for _, e := range booked {
+			if err := bucket.Delete(be64(e.ID)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, e := range held {
+		key, value := be64(e.ID), encode(e)
+		if bytes.Equal(bucket.Get(key), value) {
+			continue
+		}
+		if err := bucket.Put(key, value); err != nil {
+			return nil, err
+		}
+	}
+	return b.holdState(held)
+}
+
+// holdState starts, renews or ends the hold.
+func (b *book) holdState(held []Event) (*Hold, error) {
+	h, stood, err := b.tx.HoldSince()
+	if err != nil {
+		return nil, err
+	}
+	limit := b.in.Policy.UncoveredMax
+	if len(held) == 0 && !b.totals.Uncovered.Gt(&limit) {
+		if stood {
+			err = b.tx.b.Bucket(bucketBooks).Delete(keyHold)
+		}
+		return nil, err
+	}
+	if !stood {
+		h.Since = b.in.Now
+	}
+	h.Event, h.Uncovered, h.Max = 0, b.totals.Uncovered, limit
+	var first Event
+	if len(held) > 0 {
+		first = held[0]
+		h.Event = first.ID
+	}
+	if !stood {
+		b.alert(AlertUncovered, Critical, first,
+			"look at the debits of the account and where its credit came from; deposits may still lack their proof",
+			"intake is held: uncovered debits are %s wei and may not pass %s", h.Uncovered.Dec(), limit.Dec())
+	}
+	return &h, b.tx.put(bucketBooks, keyHold, h)
+}
