@@ -104,9 +104,13 @@ func (s *session) contradiction() *Outcome {
 
 // believeAbort turns another participant's abort into an outcome. Proof convicts; the rest only ends the waiting.
 func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
+	convicts := func(ev Evidence) error { return ev.Verify(s.network) }
+	if s.judge != nil {
+		convicts = s.judge
+	}
 	for _, ev := range n.Evidence {
 		inSession := len(ev.Envelopes) > 0 && ev.Envelopes[0].Header.Session == s.id
-		if inSession && slices.Contains(s.order, ev.Culprit) && ev.Culprit != s.self && ev.Verify(s.network) == nil {
+		if inSession && slices.Contains(s.order, ev.Culprit) && ev.Culprit != s.self && convicts(ev) == nil {
 			return convicted(ev)
 		}
 	}

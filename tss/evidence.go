@@ -48,6 +48,17 @@ type Evidence struct {
 	Envelopes []Envelope
 }
 
+// maxCarried is the largest evidence that an abort carries: every message of signing, with room for the frame around it.
+const maxCarried = 12 << 10
+
+// size is how many bytes of payload the evidence holds.
+func (e Evidence) size() (n int) {
+	for _, env := range e.Envelopes {
+		n += len(env.Payload)
+	}
+	return n
+}
+
 // maxRule is longer than every rule's name: evidence that comes from others is bounded.
 const maxRule = 64
 

@@ -35,16 +35,20 @@ type guard struct {
 // partyID is the library's name of a participant.
 type partyID = *tsslib.PartyID
 
+// typePrefix stands before a message's name in its box; other prefixes resolve too, and would be other bytes for one message.
+const typePrefix = "type.googleapis.com/"
+
 // check reads one message of a known sender and class. A refusal names the rule.
 func (g *guard) check(s spec, from common.Address, payload []byte) (checked, *refusal) {
 	parsed, err := tsslib.ParseWireMessage(payload, g.ids[from], s.broadcast)
 	if err != nil {
 		return checked{}, &refusal{"message.encoding"}
 	}
-	if parsed.Type() != s.name {
+	box := parsed.WireMsg().GetMessage()
+	if parsed.Type() != s.name || box.GetTypeUrl() != typePrefix+s.name {
 		return checked{}, &refusal{"message.type"}
 	}
-	if len(parsed.Content().ProtoReflect().GetUnknown()) > 0 {
+	if len(parsed.Content().ProtoReflect().GetUnknown()) > 0 || len(box.ProtoReflect().GetUnknown()) > 0 {
 		return checked{}, &refusal{"message.unknown-fields"}
 	}
 	if !parsed.ValidateBasic() {

@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -107,6 +108,8 @@ func TestEveryMessageIsParsedByOurTable(t *testing.T) {
 			more, err := proto.Marshal(extra)
 			require.NoError(t, err)
 
+			renamed, err := proto.Marshal(&anypb.Any{TypeUrl: "example.org/" + s.name, Value: box.Value})
+			require.NoError(t, err)
 			empty, err := proto.Marshal(&anypb.Any{TypeUrl: box.TypeUrl})
 			require.NoError(t, err)
 			other, err := proto.Marshal(&anypb.Any{TypeUrl: "type.googleapis.com/google.protobuf.Any"})
@@ -125,6 +128,8 @@ func TestEveryMessageIsParsedByOurTable(t *testing.T) {
 				{"cut", "message.encoding", whole[:len(whole)-1]},
 				{"nothing", "message.encoding", nil},
 				{"unknown field", "message.unknown-fields", more},
+				{"unknown field outside", "message.unknown-fields", append(slices.Clone(whole), 0x98, 0x06, 0x01)},
+				{"another prefix", "message.type", renamed},
 				{"empty", "message.shape", empty},
 				{"not of the library", "message.encoding", other},
 				{"another round's", "message.type", stranger},

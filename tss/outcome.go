@@ -77,7 +77,7 @@ func (o Outcome) notice() abortNotice {
 		n.Named = append(n.Named, who...)
 	}
 	for _, ev := range o.Evidence {
-		if ev.Portable() {
+		if ev.Portable() || ev.Kind == Refused && ev.size() <= maxCarried {
 			n.Evidence = []Evidence{ev}
 			break
 		}

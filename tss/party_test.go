@@ -10,6 +10,8 @@ import (
 	tsslib "github.com/bnb-chain/tss-lib/v3/tss"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
+
+	"conclave/quorum"
 )
 
 // rogue is a state machine of the library that misbehaves on its n-th message.
@@ -65,6 +67,51 @@ func TestTheLibraryMisbehaves(t *testing.T) {
 				require.Contains(t, o.Suspects, shares[0].self)
 			}
 		})
+	}
+}
+
+// forged is a state machine that changes what the library's calls come to.
+type forged struct {
+	machine
+	change func(step) step
+}
+
+func (f forged) feed(batch []checked) step { return f.change(f.machine.feed(batch)) }
+
+// Nothing that the library says is a signature before it was verified here.
+func TestTheLibrarysResultIsNotBelieved(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(step) step
+		reason string
+	}{
+		"another signature": {func(s step) step {
+			if sig, ok := s.result.(quorum.Signature); ok {
+				sig[40] ^= 1
+				s.result = sig
+			}
+			return s
+		}, "the signature does not verify"},
+		"no signature": {func(s step) step {
+			if s.result != nil {
+				s.result = &rawShare{}
+			}
+			return s
+		}, "the signature does not verify"},
+		"nothing": {func(s step) step { s.result = nil; return s }, "the library ended without a result"},
+	} {
+		h, _ := newHub(t, 4)
+		h.tamper = func(_, _ common.Address, frame []byte) [][]byte {
+			if env, _ := parseFrame(frame); env.Header.Type == typeDone {
+				return nil
+			}
+			return [][]byte{frame}
+		}
+		shares := testShares(t)[:3]
+		h.engines[shares[0].self].wrap = func(m machine) machine { return forged{m, c.change} }
+		out := h.signAll(shares, "forged "+name, time.Minute)[0]
+		require.Equal(t, Unattributed, out.Ending, "%s: %s", name, out)
+		require.Equal(t, c.reason, out.Reason, name)
+		require.Zero(t, out.Signature)
 	}
 }
 

@@ -45,6 +45,8 @@ type session struct {
 	closing func(map[common.Address][]byte) *Outcome
 	// takeOver reads a final signature that another participant shows; nil where the protocol has none.
 	takeOver func(payload []byte) *Outcome
+	// judge checks another participant's evidence with the key's public material; nil where there is no key yet.
+	judge func(Evidence) error
 
 	mail   *mailbox
 	worker *worker

@@ -48,6 +48,7 @@ func (e *Engine) sign(ctx context.Context, req signRequest) Outcome {
 	s.machine = run
 	s.guard = signGuard(req.share, sorted, run.named())
 	s.takeOver = takeOverSigned(req.share.payer, req.digest)
+	s.judge = func(ev Evidence) error { return req.share.Convicts(e.network, ev) }
 	s.conclude = func(result any) ([]byte, *Outcome) {
 		sig, ok := result.(quorum.Signature)
 		if !ok || !req.share.verify(req.digest, sig) {

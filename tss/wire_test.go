@@ -95,6 +95,8 @@ func TestOutcomesPrintAndNotify(t *testing.T) {
 	}
 	n := Outcome{Ending: Aborted, Evidence: []Evidence{{Kind: BadProof}, {Kind: Equivocation}}}.notice()
 	require.Equal(t, []Evidence{{Kind: Equivocation}}, n.Evidence, "only what proves something travels")
+	long := Evidence{Kind: Refused, Envelopes: []Envelope{{Payload: make([]byte, maxCarried+1)}}}
+	require.Empty(t, Outcome{Evidence: []Evidence{long}}.notice().Evidence)
 }
 
 func TestListsFromOthersAreBounded(t *testing.T) {
