@@ -1,0 +1,137 @@
+package ledger
+
+import (
+	"testing"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/stretchr/testify/require"
+
+	"conclave/quorum"
+)
+
+func TestAuditTrailIsChained(t *testing.T) {
+	p := newProtoNet(t, 4)
+	before := p.check()
+	p.update(func(tx *Tx) error { return tx.Audit("tested", "one") })
+	p.update(func(tx *Tx) error { return tx.Audit("tested", "two") })
+	after := p.check()
+	require.Equal(t, before.AuditLines+2, after.AuditLines)
+	var lines []AuditLine
+	p.view(func(tx *Tx) error {
+		return tx.AuditTrail(after.AuditLines-1, func(l AuditLine) error { lines = append(lines, l); return nil })
+	})
+	require.Len(t, lines, 2)
+	require.Equal(t, "one", lines[0].Ref)
+	require.Equal(t, lines[0].Hash(), lines[1].Prev)
+	require.Equal(t, after.AuditHash, lines[1].Hash())
+	require.NotZero(t, lines[1].Time)
+	for _, change := range []func(*AuditLine){
+		func(l *AuditLine) { l.Index++ }, func(l *AuditLine) { l.Time++ }, func(l *AuditLine) { l.What += "x" },
+		func(l *AuditLine) { l.Ref += "x" }, func(l *AuditLine) { l.Prev[0]++ },
+	} {
+		l := lines[1]
+		change(&l)
+		require.NotEqual(t, lines[1].Hash(), l.Hash())
+	}
+}
+
+func TestEvidenceIsBounded(t *testing.T) {
+	p := newProtoNet(t, 4)
+	e := Evidence{Kind: EvidenceTSS, Member: addressOf(p.keys[1]), First: []byte("a"), Second: []byte("b")}
+	add := func(e Evidence) (added bool) {
+		require.NoError(t, p.l.Update(func(tx *Tx) (err error) { added, err = tx.AddEvidence(e); return }))
+		return added
+	}
+	require.True(t, add(e))
+	require.False(t, add(e))
+	swapped := e
+	swapped.First, swapped.Second = e.Second, e.First
+	require.False(t, add(swapped), "two statements are one piece in either order")
+	for i := range uint64(MaxEvidence - 1) {
+		e.Second = be64(i)
+		require.True(t, add(e))
+	}
+	e.Second = []byte("one too many")
+	require.False(t, add(e))
+	e.Kind = EvidencePayment
+	require.True(t, add(e), "another kind has its own share")
+	e.Member = addressOf(p.keys[2])
+	require.True(t, add(e))
+	require.Len(t, p.evidence(), MaxEvidence+2)
+	p.check()
+}
+
+func TestHeardStatements(t *testing.T) {
+	p := newProtoNet(t, 4)
+	member, other := addressOf(p.keys[1]), addressOf(p.keys[2])
+	hear := func(m common.Address, counter uint64, raw string) (ev *Evidence) {
+		require.NoError(t, p.l.Update(func(tx *Tx) (err error) { ev, err = tx.Hear(m, counter, []byte(raw)); return }))
+		return ev
+	}
+	newest := func(m common.Address) (counter uint64, text string) {
+		p.view(func(tx *Tx) error {
+			c, raw, ok := tx.Newest(m)
+			require.Equal(t, ok, raw != nil)
+			counter, text = c, string(raw)
+			return nil
+		})
+		return counter, text
+	}
+	n, _ := newest(member)
+	require.Zero(t, n)
+	require.Nil(t, hear(member, 7, "seven"))
+	require.Nil(t, hear(other, 9, "nine"))
+	require.Nil(t, hear(member, 3, "three"))
+	require.Nil(t, hear(member, 7, "seven"))
+	n, text := newest(member)
+	require.Equal(t, uint64(7), n)
+	require.Equal(t, "seven", text)
+	n, _ = newest(other)
+	require.Equal(t, uint64(9), n)
+	n, _ = newest(addressOf(p.keys[3]))
+	require.Zero(t, n)
+
+	ev := hear(member, 7, "another seven")
+	require.Equal(t, EvidenceCounter, ev.Kind)
+	require.Equal(t, []string{"seven", "another seven"}, []string{string(ev.First), string(ev.Second)})
+	require.Nil(t, hear(member, ^uint64(0), "the last"))
+	n, _ = newest(member)
+	require.Equal(t, ^uint64(0), n)
+}
+
+func TestHeardStatementsAreBounded(t *testing.T) {
+	p := newProtoNet(t, 4)
+	member := addressOf(p.keys[1])
+	require.NoError(t, p.l.Update(func(tx *Tx) error {
+		for i := range uint64(MaxHeard + 50) {
+			if _, err := tx.Hear(member, 100+i, be64(i)); err != nil {
+				return err
+			}
+		}
+		ev, err := tx.Hear(member, 5, []byte("long gone"))
+		require.Nil(t, ev)
+		return err
+	}))
+	var counters []uint64
+	p.view(func(tx *Tx) error {
+		return tx.each(bucketHeard, member[:], func(k, _ []byte) error { counters = append(counters, readBE64(k[20:])); return nil })
+	})
+	require.Len(t, counters, MaxHeard)
+	require.Equal(t, uint64(150), counters[0], "the newest are kept")
+}
+
+func TestExcludedMembers(t *testing.T) {
+	p := newProtoNet(t, 4)
+	e := Evidence{Kind: EvidenceTSS, Member: addressOf(p.keys[1]), First: []byte("a")}
+	p.update(func(tx *Tx) error { return tx.Exclude(1, e) })
+	p.update(func(tx *Tx) error { return tx.Exclude(1, e) })
+	p.view(func(tx *Tx) error {
+		now, err := tx.Excluded(1)
+		require.Equal(t, quorum.Members{e.Member}, now)
+		next, err2 := tx.Excluded(2)
+		require.Empty(t, next, "a new key is a new start")
+		require.NoError(t, err2)
+		return err
+	})
+	require.Equal(t, []EvidenceKind{EvidenceTSS}, p.evidence())
+}
