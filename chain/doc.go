@@ -1,7 +1,7 @@
 // Package chain is the payout door: what a payment looks like on an EVM chain, byte for byte, and what the chain's own
 // endpoints say about deposits, destinations and payments.
 //
-// What it does. Lane is a payout network. FeeRule.Quote turns a base fee into an offer, a tip and a cap. Payment is all
+// What it does. Lane is a payout network. Payment is all
 // that a decided slot says about its transaction, Render gives the exact bytes of its k-th fee step, Assemble joins them
 // with the payer's signature, and Match recognises them on the chain. Step is the state machine of one slot from decided
 // to settled. Endpoint is one RPC server, Agreeing several of them; VerifyDeposit, BenefitAt, OutcomeFor, Observe and

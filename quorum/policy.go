@@ -46,21 +46,19 @@ type FeeRule struct {
 	TokenGasLimit uint64      // of a token payout
 }
 
-// Offer returns tip, first offer and cap in wei per gas for a base fee.
-func (f FeeRule) Offer(baseFee uint256.Int) (tip, offer, feeCap uint256.Int) {
+// Offer returns tip, first offer and cap in wei per gas for a base fee. ok is false when the offer is above the ceiling:
+// the payment then waits for a calmer chain, for a lower offer would only sit at its nonce and block the ones behind it.
+func (f FeeRule) Offer(baseFee uint256.Int) (tip, offer, feeCap uint256.Int, ok bool) {
 	tip = f.TipFloor
 	offer = percent(baseFee, f.OfferPercent)
 	if _, over := offer.AddOverflow(&offer, &tip); over || offer.Gt(&f.FeeCeiling) {
-		offer = f.FeeCeiling
+		return tip, offer, feeCap, false
 	}
 	feeCap = percent(offer, f.CapPercent)
 	if feeCap.Gt(&f.FeeCeiling) {
 		feeCap = f.FeeCeiling
 	}
-	if tip.Gt(&offer) {
-		tip = offer
-	}
-	return tip, offer, feeCap
+	return tip, offer, feeCap, true
 }
 
 // percent is ⌊v × p / 100⌋, saturating.

@@ -120,13 +120,21 @@ func TestFeeOfferKeepsItsBounds(t *testing.T) {
 		rule := p.Fees
 		rule.OfferPercent = rapid.Uint64Range(100, 10_000).Draw(t, "offer")
 		rule.CapPercent = rapid.Uint64Range(100, 10_000).Draw(t, "cap")
-		tip, offer, feeCap := rule.Offer(drawWei(t, "base fee"))
+		base := drawWei(t, "base fee")
+		tip, offer, feeCap, ok := rule.Offer(base)
+		if !ok {
+			return
+		}
+		require.False(t, base.Gt(&offer), "offer below the base fee")
 		require.False(t, tip.IsZero())
 		require.False(t, tip.Gt(&offer), "tip above the offer")
 		require.False(t, offer.Gt(&feeCap), "offer above the cap")
 		require.False(t, feeCap.Gt(&rule.FeeCeiling), "cap above the ceiling")
 	})
-	tip, offer, feeCap := p.Fees.Offer(wei("10000000000"))
+	_, _, _, ok := p.Fees.Offer(p.Fees.FeeCeiling)
+	require.False(t, ok, "an offer above the ceiling is no offer")
+	tip, offer, feeCap, ok := p.Fees.Offer(wei("10000000000"))
+	require.True(t, ok)
 	require.Equal(t, []string{"1000000000", "21000000000", "84000000000"}, []string{tip.Dec(), offer.Dec(), feeCap.Dec()})
 }
 

@@ -167,7 +167,7 @@ func (s *State) withItem(b Batch, c Candidate, lane quorum.LaneKey, views []quor
 	for i, v := range views {
 		seen[i], _ = v.Body().Lane(lane)
 	}
-	terms := s.terms(lane, seen)
+	terms, _ := s.terms(lane, seen) // Valid names a fee above the ceiling
 	b.Offer, b.Tip, b.FeeCap, b.GasLimit = terms.Offer, terms.Tip, terms.FeeCap, terms.GasLimit
 	b.Lane, b.Nonce = lane, s.next[lane.Nonces()]
 	b.Items = []Item{{c.Content, c.Pay.Unchecked()}}

@@ -200,7 +200,10 @@ func (s *State) validTransaction(b Batch, views []quorum.View) error {
 		}
 		lanes[i] = lv
 	}
-	want := s.terms(b.Lane, lanes)
+	want, ok := s.terms(b.Lane, lanes)
+	if !ok {
+		return invalid("the chain's fees are above the policy's ceiling")
+	}
 	if b.Offer != want.Offer || b.Tip != want.Tip || b.FeeCap != want.FeeCap || b.GasLimit != want.GasLimit {
 		return invalid("fees or gas limit are not what the policy's formula gives")
 	}
@@ -270,19 +273,19 @@ func take(from, v *uint256.Int) {
 	}
 }
 
-// terms is what the policy asks of a transaction on a lane, from the lower median of the base fees seen.
-func (s *State) terms(lane quorum.LaneKey, lanes []quorum.LaneView) Batch {
+// terms is what the policy asks of a transaction on a lane, from the lower median of the base fees seen. ok is false when
+// that is above the policy's ceiling.
+func (s *State) terms(lane quorum.LaneKey, lanes []quorum.LaneView) (b Batch, ok bool) {
 	fees := make([]uint256.Int, len(lanes))
 	for i, lv := range lanes {
 		fees[i] = lv.BaseFee
 	}
-	var b Batch
-	b.Tip, b.Offer, b.FeeCap = s.Policy.Fees.Offer(medianAmount(fees))
+	b.Tip, b.Offer, b.FeeCap, ok = s.Policy.Fees.Offer(medianAmount(fees))
 	b.GasLimit = s.Policy.Fees.GasLimit
 	if lane.Token != (common.Address{}) {
 		b.GasLimit = s.Policy.Fees.TokenGasLimit
 	}
-	return b
+	return b, ok
 }
 
 func medianNonce(lanes []quorum.LaneView) uint64 {

@@ -17,6 +17,8 @@ import (
 	"conclave/chain"
 	"conclave/chain/evm"
 	"conclave/internal/devnet/simchain"
+	"conclave/quorum"
+	"conclave/quorum"
 )
 
 const (
@@ -96,9 +98,10 @@ func (w *world) head() chain.Header {
 
 // payment is what a decision would say, with fees from the rule that a devnet's policy holds.
 func (w *world) payment(nonce, amount, gas uint64) chain.Payment {
-	rule := chain.FeeRule{MinTip: wei(1_000_000_000), OfferPercent: 200, CapPercent: 1000, MaxFee: wei(1_000_000_000_000)}
-	fees, err := rule.Quote(w.head().BaseFee)
-	require.NoError(w.t, err)
+	rule := quorum.FeeRule{TipFloor: wei(1_000_000_000), OfferPercent: 200, CapPercent: 1000, FeeCeiling: wei(1_000_000_000_000)}
+	tip, offer, feeCap, ok := rule.Offer(w.head().BaseFee)
+	require.True(w.t, ok)
+	fees := chain.Fees{Offer: offer, Tip: tip, FeeCap: feeCap}
 	return chain.Transfer(w.lane, addressOf(payerKey), nonce, recipient, wei(amount), gas, fees)
 }
 
