@@ -50,6 +50,7 @@ func runSchedule(seed uint64) string {
 	if style != "none" {
 		newAdversary(w, style, evil, rng)
 	}
+	w.onTrace = debugTrace
 	w.fate = chaos(w, rng)
 	w.crash = []float64{0, 0, 0.002, 0.02}[rng.IntN(4)]
 	w.rest = func() time.Duration { return time.Duration(rng.IntN(4000)) * time.Millisecond }

@@ -18,7 +18,6 @@ import (
 	"conclave/chain/evm"
 	"conclave/internal/devnet/simchain"
 	"conclave/quorum"
-	"conclave/quorum"
 )
 
 const (
