@@ -210,7 +210,7 @@ type booksMachine struct {
 }
 
 func (s *booksMachine) event(t *rapid.T) Event {
-	kinds := []EventKind{TaskIncome, DaoTaskShare, WithdrawalFeeIncome, Deposit, TaskPayment, TaskRefund, Withdraw, WithdrawRefund, UserDelegation}
+	kinds := []EventKind{TaskIncome, DaoTaskShare, WithdrawalFeeIncome, Deposit, TaskPayment, TaskRefund, Withdraw, Withdraw, WithdrawRefund, UserDelegation}
 	s.nextID += uint64(rapid.SampledFrom([]int{1, 1, 1, 2, 900}).Draw(t, "gap"))
 	e := Event{
 		ID:      s.nextID,
@@ -226,9 +226,9 @@ func (s *booksMachine) event(t *rapid.T) Event {
 
 func (s *booksMachine) page(t *rapid.T) {
 	var page []Event
-	for range rapid.IntRange(0, 6).Draw(t, "rows") {
+	for range rapid.SampledFrom([]int{0, 1, 4, 8, 12}).Draw(t, "rows") {
 		e := s.event(t)
-		if rapid.IntRange(0, 7).Draw(t, "late") == 0 {
+		if rapid.SampledFrom([]bool{true, false, false, false}).Draw(t, "late") {
 			s.lost = append(s.lost, e)
 			continue
 		}
@@ -282,7 +282,12 @@ func (s *booksMachine) prove(t *rapid.T) {
 
 // decide makes a request of a booked or future type-6 row and decides it.
 func (s *booksMachine) decide(t *rapid.T) {
-	event := uint64(rapid.IntRange(1, int(s.nextID)+3).Draw(t, "event"))
+	event := s.nextID + 1
+	for _, e := range append(slices.Clone(s.m.booked), s.lost...) {
+		if e.Kind == Withdraw && rapid.SampledFrom([]bool{true, false, false}).Draw(t, "event") {
+			event = e.ID
+		}
+	}
 	account, total := modelAccount(1), uint64(13)
 	for _, e := range append(slices.Clone(s.m.booked), s.lost...) {
 		if v := plainAmount(e.Amount); e.ID == event && v != nil {
@@ -321,7 +326,7 @@ func (s *booksMachine) pay(t *rapid.T) {
 
 func (s *booksMachine) approve(t *rapid.T) {
 	a := modelAccount(rapid.IntRange(0, modelAccounts-1).Draw(t, "account"))
-	for _, e := range s.m.booked {
+	for _, e := range slices.Backward(s.m.booked) {
 		if e.Account == a && e.Kind == Withdraw && !s.m.excluded[e.ID] {
 			update(t, s.l, func(tx *Tx) error { return tx.raiseApproved(a, e.ID) })
 			s.m.approved[a] = max(s.m.approved[a], e.ID)
