@@ -55,31 +55,46 @@ func Parse(file []byte) (Config, error) {
 	return c, nil
 }
 
-// Load reads and validates a home's config.toml. Every error names the file, in one line.
+// Load reads a home's config.toml and checks every value. Every error names the file, in one line.
 func Load(home string) (Config, error) {
+	c, err := Read(home)
+	if err != nil {
+		return Config{}, err
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, &FileError{Path: filepath.Join(c.home, FileName), Err: err}
+	}
+	if n := len(c.SocketPath()); n > maxSocketPath {
+		why := fmt.Sprintf("makes a path of %d bytes, a unix socket takes %d: give a shorter absolute path", n, maxSocketPath)
+		return Config{}, &FileError{Path: filepath.Join(c.home, FileName), Err: &KeyError{"api.socket", why}}
+	}
+	return c, nil
+}
+
+// Read is [Load] without judging values: for commands on a home whose configuration is not complete yet.
+func Read(home string) (Config, error) {
 	dir, err := filepath.Abs(home)
 	if err != nil {
 		return Config{}, fmt.Errorf("home: %w", err)
 	}
 	path := filepath.Join(dir, FileName)
-	c, err := loadFile(path)
+	c, err := readFile(path)
 	if err != nil {
 		var at *FileError
-		if errors.As(err, &at) {
-			at.Path = path
-			return Config{}, at
+		var mode *ModeError
+		switch {
+		case errors.As(err, &at):
+			return Config{}, &FileError{Path: path, Line: at.Line, Err: at.Err}
+		case errors.As(err, &mode): // names the file itself
+			return Config{}, mode
 		}
 		return Config{}, &FileError{Path: path, Err: err}
 	}
 	c.home = dir
-	if n := len(c.SocketPath()); n > maxSocketPath {
-		why := fmt.Sprintf("makes a path of %d bytes, a unix socket takes %d: give a shorter absolute path", n, maxSocketPath)
-		return Config{}, &FileError{Path: path, Err: &KeyError{"api.socket", why}}
-	}
 	return c, nil
 }
 
-func loadFile(path string) (Config, error) {
+func readFile(path string) (Config, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Config{}, bare(err)
@@ -95,11 +110,7 @@ func loadFile(path string) (Config, error) {
 	if err != nil {
 		return Config{}, bare(err)
 	}
-	c, err := Parse(file)
-	if err != nil {
-		return Config{}, err
-	}
-	return c, c.Validate()
+	return Parse(file)
 }
 
 // bare drops the operation and path that [FileError] says already.
