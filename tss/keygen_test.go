@@ -107,6 +107,24 @@ func TestABadKeyIsNotSignedFor(t *testing.T) {
 	require.Equal(t, Unattributed, out.Ending)
 }
 
+// Two members that bring the same primes end the key generation before anything is done with them.
+func TestAKeyIsNotMadeOfCopiedModuli(t *testing.T) {
+	h, members := newHub(t, 3)
+	outs := all(members, func(i int, m common.Address) Outcome {
+		key, out := h.engines[m].Keygen(t.Context(), KeygenRequest{
+			Session: sessionOf("copied"), Epoch: 1, Members: members, Threshold: 3, PreParams: devPreParams(t, min(i, 1)),
+		})
+		require.Nil(t, key)
+		return out
+	})
+	for _, o := range outs {
+		require.Contains(t, []Ending{Unattributed, Aborted}, o.Ending, o.String())
+		require.EqualValues(t, 1, o.Round)
+		require.NotContains(t, o.Culprits, members[0])
+	}
+	require.True(t, slices.ContainsFunc(outs, func(o Outcome) bool { return o.Reason == "moduli.shared" }))
+}
+
 // Whoever shares material with us copied ours; between two others nobody can tell.
 func TestWhoCopied(t *testing.T) {
 	c, _ := endOf(t)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tsslib "github.com/bnb-chain/tss-lib/v3/tss"
@@ -113,6 +114,23 @@ func TestTheLibrarysResultIsNotBelieved(t *testing.T) {
 		require.Equal(t, c.reason, out.Reason, name)
 		require.Zero(t, out.Signature)
 	}
+}
+
+// A step that takes longer than the deadline is our own slowness: the others' silence counts from its end.
+func TestOwnComputingIsNotTheOthersSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := newHub(t, 4)
+		for _, e := range h.engines {
+			e.wrap = func(m machine) machine {
+				return forged{m, func(s step) step { <-time.After(3 * DefaultSignTimeout); return s }}
+			}
+		}
+		start := time.Now()
+		for _, o := range h.signAll(testShares(t)[:3], "slow", 0) {
+			require.Equal(t, Signed, o.Ending, o.String())
+		}
+		require.Equal(t, 9*3*DefaultSignTimeout, time.Since(start))
+	})
 }
 
 func TestAPanicAtTheStart(t *testing.T) {
