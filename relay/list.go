@@ -15,7 +15,8 @@ import (
 const (
 	// maxListSpans bounds the runs of pending and of missing requests that are read again and again; the oldest go first.
 	maxListSpans = 65_536
-	// maxKnown bounds the rows whose content is remembered; one that is not is compared by the requests' keeper.
+	// maxKnown bounds each of two generations of rows whose content is remembered, so that what was read again unchanged
+	// costs no write; a row that was forgotten is compared by the requests' keeper once more.
 	maxKnown = 65_536
 )
 
@@ -51,7 +52,8 @@ type ListFollower struct {
 	cursor  uint64
 	pending spans
 	missing spans
-	known   map[uint64]common.Hash // of pending rows
+	known   map[uint64]common.Hash // digests of rows as they were last handed over
+	older   map[uint64]common.Hash // the generation before
 	lookP   uint64                 // the id that the last re-read of pending rows ended with
 	lookM   uint64                 // the same for missing ids
 	looked  time.Time              // when missing ids were last looked for
@@ -126,7 +128,7 @@ func (f *ListFollower) read(ctx context.Context, after uint64) (n int, last uint
 	}
 	fresh := make([]ledger.Withdrawal, 0, len(rows))
 	for _, w := range rows {
-		if f.known[w.ID] != digest(w) {
+		if !f.knows(w) {
 			fresh = append(fresh, w)
 		}
 	}
@@ -134,6 +136,7 @@ func (f *ListFollower) read(ctx context.Context, after uint64) (n int, last uint
 		if err := f.keep.PutWithdrawals(ctx, fresh); err != nil {
 			return 0, 0, fmt.Errorf("record withdrawal list: %w", err)
 		}
+		f.learn(fresh)
 	}
 	// Both slices rise by id; an id is missing when it is in neither.
 	for len(rows)+len(aside) > 0 {
@@ -163,14 +166,29 @@ func (f *ListFollower) note(w ledger.Withdrawal) uint64 {
 	f.passed(w.ID)
 	if w.Status != ledger.StatusPending {
 		f.pending = f.pending.remove(w.ID)
-		delete(f.known, w.ID)
-		return w.ID
-	}
-	f.pending = f.pending.add(w.ID, w.ID).newest(maxListSpans)
-	if len(f.known) < maxKnown {
-		f.known[w.ID] = digest(w)
+	} else if !f.pending.has(w.ID) {
+		f.pending = f.pending.add(w.ID, w.ID).newest(maxListSpans)
 	}
 	return w.ID
+}
+
+// knows reports whether a row was handed over as it is.
+func (f *ListFollower) knows(w ledger.Withdrawal) bool {
+	h, ok := f.known[w.ID]
+	if !ok {
+		h, ok = f.older[w.ID]
+	}
+	return ok && h == digest(w)
+}
+
+// learn remembers rows that were handed over.
+func (f *ListFollower) learn(rows []ledger.Withdrawal) {
+	for _, w := range rows {
+		if len(f.known) >= maxKnown {
+			f.older, f.known = f.known, map[uint64]common.Hash{}
+		}
+		f.known[w.ID] = digest(w)
+	}
 }
 
 // passed moves the cursor and keeps the set of missing ids.

@@ -290,3 +290,17 @@ func FuzzPlain(f *testing.F) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func BenchmarkDecodeEvents(b *testing.B) {
+	var all []string
+	for id := range 1000 {
+		all = append(all, plainRow(id+1))
+	}
+	body := []byte(page(all...))
+	for b.Loop() {
+		if _, err := decodeEvents(body, 0, 1000); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(1000*b.N)/b.Elapsed().Seconds(), "rows/s")
+}
