@@ -91,8 +91,8 @@ func (tx *Tx) caught(kind EvidenceKind, member common.Address, first, second []b
 	return &e, err
 }
 
-// Hear remembers a verified statement of a member by its counter. It returns evidence when the member signed something
-// else under the same counter. Only the [MaxHeard] highest counters of each member are remembered.
+// Hear remembers a verified statement of a member by its counter; the Put methods of this room do so themselves, votes
+// and READYs are the caller's to offer. It returns evidence when the member signed something else under that counter. Only the [MaxHeard] highest counters of each member are remembered.
 func (tx *Tx) Hear(member common.Address, counter uint64, raw []byte) (*Evidence, error) {
 	heard := tx.b.Bucket(bucketHeard)
 	key := join(member[:], be64(counter))

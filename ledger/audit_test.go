@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -134,4 +135,46 @@ func TestExcludedMembers(t *testing.T) {
 		return err
 	})
 	require.Equal(t, []EvidenceKind{EvidenceTSS}, p.evidence())
+}
+
+// TestEveryKindIsHeard offers a member's second statement under one counter, of another kind each time.
+func TestEveryKindIsHeard(t *testing.T) {
+	p := newProtoNet(t, 4)
+	c := p.pay(0, 1)
+	halt := stopAll
+	halt.Counter = 50
+	session := p.intent(c, 0, 0)
+	outcome := p.outcome(0, c, 1)
+	outcome.Counter = 50
+	approval := p.approval(2)
+	approval.Counter = 50
+	for name, put := range map[string]func(*Tx) error{
+		"outcome": func(tx *Tx) error { _, err := tx.PutOutcome(theirs(p, 1, outcome)); return err },
+		"abort": func(tx *Tx) error {
+			a := quorum.Abort{Epoch: 1, Counter: 50, Session: session.Session, Batch: c.ID(), Set: session.Set}
+			_, err := tx.PutAbort(theirs(p, 1, a))
+			return err
+		},
+		"clear": func(tx *Tx) error {
+			clear := quorum.Clear{Epoch: 1, Counter: 50, Halt: halt.ID(p.network, addressOf(p.keys[1])), Reason: "r"}
+			_, err := tx.PutClear(theirs(p, 1, clear))
+			return err
+		},
+		"approval": func(tx *Tx) error { _, _, err := tx.PutApproval(theirs(p, 1, approval)); return err },
+	} {
+		undo := errors.New("undo")
+		err := p.l.Update(func(tx *Tx) error {
+			if _, err := tx.PutHalt(theirs(p, 1, halt)); err != nil {
+				return err
+			}
+			if err := put(tx); err != nil {
+				return err
+			}
+			var kinds []EvidenceKind
+			err := tx.Evidences(func(e Evidence) error { kinds = append(kinds, e.Kind); return nil })
+			require.Equal(t, []EvidenceKind{EvidenceCounter}, kinds, name)
+			return errors.Join(err, undo)
+		})
+		require.ErrorIs(t, err, undo, name)
+	}
 }

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -97,7 +96,7 @@ func (tx *Tx) sameDecision(c quorum.Committed) error {
 	if err != nil {
 		return err
 	}
-	if !ok || d.Commit.ID != c.ID() || !bytes.Equal(d.Value, c.Value()) {
+	if !ok || d.Commit.ID != c.ID() {
 		return fmt.Errorf("decide height %d: %w: %s was decided, not %s", c.Height(), ErrConflict, d.Commit.ID, c.ID())
 	}
 	return nil

@@ -98,6 +98,9 @@ func (tx *Tx) PutOutcome(s quorum.Signed[quorum.Outcome]) (added bool, err error
 	if err != nil {
 		return false, err
 	}
+	if _, err := tx.Hear(signer, o.Counter, s.Bytes()); err != nil {
+		return false, err
+	}
 	key := join(slot.Key.bytes(), be64(o.Epoch), signer[:])
 	if raw := tx.b.Bucket(bucketOutcomes).Get(key); raw != nil {
 		was, err := reopen[quorum.Outcome](tx, signer, raw)
@@ -123,8 +126,8 @@ func (tx *Tx) Outcomes(key SlotKey) ([]quorum.Signed[quorum.Outcome], error) {
 	return out, err
 }
 
-// Settle closes a slot by an outcome certificate. With status 1 its withdrawals are paid, and the Relay is owed a fulfil
-// for each, in the same transaction. With status 0 nothing is paid and nothing is released: the slot has failed, and
+// Settle closes a slot by an outcome certificate. With status 1 its withdrawals are paid, the books know it, and the
+// Relay is owed a fulfil for each, in the same transaction. With status 0 nothing is paid and nothing is released: the slot has failed, and
 // its items wait. A certificate that agrees with the stored one is nothing new; one that does not is [ErrConflict].
 func (tx *Tx) Settle(c quorum.OutcomeCertificate) error {
 	if len(c.Signers()) == 0 {
@@ -179,6 +182,7 @@ func (tx *Tx) markPaid(slot Slot, o quorum.Outcome) error {
 		}
 		err := errors.Join(
 			tx.put(bucketPaid, be64(wid), Paid{wid, slot.Key, o.TxHash, slot.Height}),
+			tx.BookPaid(wid),
 			tx.queueReport(Report{WID: wid, Outcome: ReportFulfil, TxHash: o.TxHash, Height: slot.Height}))
 		if err != nil {
 			return err

@@ -93,6 +93,9 @@ func (tx *Tx) PutAbort(s quorum.Signed[quorum.Abort]) (struck bool, err error) {
 	if !ascendingMembers(a.Set, roster.IDs()) || !a.Set.Has(signer) {
 		return false, fmt.Errorf("abort by %s: not of a set that it is in: %w", signer, ErrNotInForce)
 	}
+	if _, err := tx.Hear(signer, a.Counter, s.Bytes()); err != nil {
+		return false, err
+	}
 	set := setKey(a.Set)
 	prefix := join(be64(a.Epoch), set, a.Session[:])
 	key, share := join(prefix, signer[:]), join(be64(a.Epoch), signer[:])

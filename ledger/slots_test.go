@@ -201,7 +201,9 @@ func TestSignedBytesAreWrittenOnce(t *testing.T) {
 	for _, raw := range [][]byte{nil, other} {
 		require.ErrorContains(t, p.l.Update(func(tx *Tx) error { return tx.PutSigned(c.ID(), 1, raw, common.HexToHash("0x1")) }), "not of these bytes")
 	}
+	p.update(func(tx *Tx) error { return tx.Track(p.slotKey(0), Payout{Stage: StageBroadcast}) })
 	p.sign(c, 1)
+	require.Equal(t, StageBroadcast, p.stage(0).Stage, "a further fee step takes nothing back")
 	p.view(func(tx *Tx) error {
 		s, ok, err := tx.Signed(c.ID(), 0)
 		require.True(t, ok)
@@ -510,6 +512,7 @@ func TestSettlePays(t *testing.T) {
 		require.Equal(t, uint64(2), fee.Uint64())
 		_, ok, err3 := tx.PaidFee(3)
 		require.False(t, ok)
+		require.NotNil(t, tx.b.Bucket(bucketFeesPaid).Get(be64(2)), "the books await the fee")
 		by, ok, err4 := tx.PaidBy(2)
 		require.True(t, ok)
 		require.Equal(t, Paid{2, p.slotKey(0), cert.Outcome().TxHash, 2}, by)
@@ -542,6 +545,7 @@ func TestARevertedPayoutPaysNothing(t *testing.T) {
 		require.False(t, paid)
 		_, ok, err2 := tx.ReportOn(1)
 		require.False(t, ok, "the Relay is told nothing")
+		require.Nil(t, tx.b.Bucket(bucketFeesPaid).Get(be64(1)), "the books await no fee")
 		_, decided, err3 := tx.SpentWID(1)
 		require.True(t, decided, "nothing is released")
 		return errors.Join(err, err2, err3)
