@@ -1,0 +1,75 @@
+package devnet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// Options is what the command line says.
+type Options struct {
+	Nodes       int
+	Withdrawals int    // to simulate, or to wait for; −1: as many as come
+	Dir         string // empty: a new temporary folder
+	ExitPaid    bool
+	JSON        bool
+	Keep        bool   // leave the folder
+	Conclave    string // path of the custodian's binary; empty: build it
+
+	Relays       []string // that stand already: one for all, or one each
+	RelayKeyFile string
+	RPCs         []string // likewise
+	FundKeyFile  string
+
+	Network string
+	Fee     common.Address // zero: a devnet address
+	Benefit common.Address // zero with an own chain: deployed
+	Deposit common.Address // zero: a devnet address
+	Timeout time.Duration  // for --exit-when-paid; zero: none
+
+	Out, Err io.Writer
+	Terminal bool // Out is one: redraw the view
+}
+
+// Bounds of a local network.
+const (
+	maxNodes       = 16
+	maxWithdrawals = 10_000
+)
+
+// Validate names the first thing that is wrong.
+func (o Options) Validate() error {
+	switch {
+	case o.Nodes < 2 || o.Nodes > maxNodes:
+		return fmt.Errorf("--nodes: want 2 to %d", maxNodes)
+	case o.Withdrawals < -1 || o.Withdrawals > maxWithdrawals:
+		return fmt.Errorf("--withdrawals: want 0 to %d", maxWithdrawals)
+	case len(o.Relays) > 1 && len(o.Relays) != o.Nodes:
+		return fmt.Errorf("--relay: one URL, or one for each of the %d nodes", o.Nodes)
+	case len(o.RPCs) > 1 && len(o.RPCs) != o.Nodes:
+		return fmt.Errorf("--rpc: one URL, or one for each of the %d nodes", o.Nodes)
+	case len(o.Relays) > 0 && o.RelayKeyFile == "":
+		return errors.New("--relay needs --relay-key-file: the API key that the Relay accepts")
+	case len(o.Relays) == 0 && o.RelayKeyFile != "":
+		return errors.New("--relay-key-file goes with --relay")
+	case len(o.RPCs) > 0 && o.FundKeyFile == "":
+		return errors.New("--rpc needs --fund-key-file: the key that funds the payer")
+	case len(o.RPCs) == 0 && o.FundKeyFile != "":
+		return errors.New("--fund-key-file goes with --rpc")
+	case o.Network == "":
+		return errors.New("--network: a name is needed")
+	}
+	for _, u := range append(append([]string{}, o.Relays...), o.RPCs...) {
+		if p, err := url.Parse(u); err != nil || (p.Scheme != "http" && p.Scheme != "https") || p.Host == "" {
+			return fmt.Errorf("%q is not an http URL", u)
+		}
+	}
+	return nil
+}
+
+// simulated reports whether users are simulated: only when both ends are the devnet's own.
+func (o Options) simulated() bool { return len(o.Relays) == 0 && len(o.RPCs) == 0 }

@@ -1,0 +1,420 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"go.uber.org/zap"
+
+	"conclave/ledger"
+	"conclave/quorum"
+	"conclave/quorum/agreement"
+	"conclave/quorum/batch"
+)
+
+// maxHeldValues bounds the proposed values that are held for the running height, in memory.
+const maxHeldValues = 256
+
+// answerEvery is how often one peer's messages of decided heights are answered (R7).
+const answerEvery = time.Second
+
+// newHeight begins to wait for the height after the last decision, or resumes it from the ledger.
+func (c *core) newHeight() error {
+	c.values, c.valueOf = map[common.Hash][]byte{}, map[common.Hash]batch.Batch{}
+	c.building, c.certSeen, c.wake = nil, time.Time{}, time.Time{}
+	c.fetching = map[common.Hash]bool{}
+
+	cfg := agreement.Config{
+		Network: c.network, Roster: c.state.Roster, Self: c.self, Height: c.state.Height + 1,
+		Timeouts: agreement.DefaultTimeouts(),
+	}
+	var (
+		record []byte
+		found  bool
+		own    agreement.Own
+	)
+	err := c.led.View(func(tx *ledger.Tx) error {
+		if record, found = tx.Consensus(cfg.Height); !found {
+			return nil
+		}
+		return tx.CastMessages(cfg.Height, func(_, step uint64, raw []byte) error { return c.readopt(&own, step, raw) })
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		c.agree, err = agreement.New(cfg)
+		return err
+	}
+	durable, err := agreement.DecodeDurable(record)
+	if err != nil {
+		return err
+	}
+	if c.agree, err = agreement.Resume(cfg, durable, own); err != nil {
+		return err
+	}
+	c.reloadValues(durable, own)
+	c.step(agreement.Begin{})
+	return nil
+}
+
+func (c *core) readopt(own *agreement.Own, step uint64, raw []byte) error {
+	if step == ledger.StepProposal {
+		p, err := quorum.Open[quorum.Proposal](c.network, c.state.Roster.IDs(), raw)
+		own.Proposals = append(own.Proposals, p)
+		return err
+	}
+	v, err := quorum.Open[quorum.Vote](c.network, c.state.Roster.IDs(), raw)
+	own.Votes = append(own.Votes, v)
+	return err
+}
+
+// reloadValues takes the values of own messages back from the ledger.
+func (c *core) reloadValues(d agreement.Durable, own agreement.Own) {
+	ids := []common.Hash{d.LockedID}
+	if d.Valid != nil {
+		ids = append(ids, d.Valid.ID)
+	}
+	for _, p := range own.Proposals {
+		ids = append(ids, p.Body().ID)
+	}
+	for _, v := range own.Votes {
+		ids = append(ids, v.Body().ID)
+	}
+	for _, id := range ids {
+		var raw []byte
+		err := c.led.View(func(tx *ledger.Tx) error { raw, _ = tx.Value(d.Height, id); return nil })
+		if err == nil && raw != nil {
+			c.holdValue(raw)
+		}
+	}
+}
+
+// holdValue keeps a value of the running height and says whether it is valid.
+func (c *core) holdValue(raw []byte) (common.Hash, bool) {
+	id := quorum.ValueID(c.network, raw)
+	if _, ok := c.valueOf[id]; ok {
+		return id, true
+	}
+	b, err := batch.Decode(raw)
+	if err == nil {
+		err = c.state.Valid(b)
+	}
+	if err != nil {
+		c.log.Info("value is invalid", zap.Stringer("id", id), zap.Error(err))
+		return id, false
+	}
+	if len(c.values) >= maxHeldValues {
+		return id, false
+	}
+	c.values[id], c.valueOf[id] = raw, b
+	return id, true
+}
+
+// step drives agreement with one event and everything that follows from it.
+func (c *core) step(ev agreement.Event) {
+	if c.fatal != nil {
+		return
+	}
+	height := c.state.Height
+	fx := c.agree.Step(ev, c.now())
+	own, decided, ok := c.commit(fx.Commit)
+	if !ok {
+		return
+	}
+	c.wake = fx.Wake
+	c.evidence(fx)
+	// Own statements go back in before anything is sent: a Send carries only what came in as an event.
+	for _, e := range own {
+		if c.state.Height == height {
+			c.step(e)
+		}
+	}
+	for _, s := range fx.Send {
+		c.speak(s)
+	}
+	if decided != nil {
+		c.afterDecision(*decided)
+		return
+	}
+	if c.state.Height != height {
+		return
+	}
+	for _, f := range fx.Fetch {
+		c.fetchValue(f)
+	}
+	if fx.Build != nil {
+		c.building = &fx.Build.Round
+		c.tryBuild()
+	}
+}
+
+// commit makes one Step durable and returns the own statements that it signed.
+func (c *core) commit(what agreement.Commit) (own []agreement.Event, decided *batch.Effects, ok bool) {
+	if what.Empty() {
+		return nil, nil, true
+	}
+	var fx batch.Effects
+	var committed quorum.Committed
+	if what.Decide != nil {
+		var err error
+		if committed, err = quorum.NewCommitted(c.network, what.Decide.QC, c.values[what.Decide.ID]); err != nil {
+			c.stop(err)
+			return nil, nil, false
+		}
+	}
+	height := c.state.Height + 1
+	done := c.update("record agreement", func(tx *ledger.Tx) error {
+		own = nil
+		if what.Proposal != nil {
+			p, err := c.castProposal(tx, *what.Proposal)
+			if err != nil {
+				return err
+			}
+			own = append(own, agreement.ProposalSeen{Proposal: p, Valid: true, Pol: c.polOf(what)})
+		}
+		for _, v := range what.Votes {
+			s, err := c.castVote(tx, v)
+			if err != nil {
+				return err
+			}
+			own = append(own, agreement.VoteSeen{Vote: s})
+		}
+		if what.Save != nil && what.Decide == nil {
+			return tx.SaveConsensus(height, what.Save.Encode())
+		}
+		return nil
+	})
+	if !done {
+		return nil, nil, false
+	}
+	if what.Decide != nil {
+		if fx, done = c.decide(committed); !done {
+			return nil, nil, false
+		}
+		return nil, &fx, true
+	}
+	return own, nil, true
+}
+
+// polOf is the proof that the own proposal of this commit shows.
+func (c *core) polOf(what agreement.Commit) quorum.QC {
+	if what.Proposal.ValidRound == quorum.NoRound || what.Save == nil || what.Save.Proof == nil {
+		return quorum.QC{}
+	}
+	qc, err := what.Save.Proof.Verify(c.network, c.state.Roster)
+	if err != nil {
+		return quorum.QC{}
+	}
+	return qc
+}
+
+func (c *core) castProposal(tx *ledger.Tx, p quorum.Proposal) (quorum.Signed[quorum.Proposal], error) {
+	var none quorum.Signed[quorum.Proposal]
+	if err := tx.PutValue(p.Height, p.ID, c.values[p.ID]); err != nil {
+		return none, err
+	}
+	raw, err := tx.CastProposal(p, func(b quorum.Proposal) (quorum.Signed[quorum.Proposal], error) {
+		return quorum.Sign(c.key, c.network, b)
+	})
+	if err != nil {
+		return none, err
+	}
+	return quorum.Open[quorum.Proposal](c.network, c.state.Roster.IDs(), raw)
+}
+
+func (c *core) castVote(tx *ledger.Tx, v quorum.Vote) (quorum.Signed[quorum.Vote], error) {
+	var none quorum.Signed[quorum.Vote]
+	if v.ID != (common.Hash{}) {
+		if err := tx.PutValue(v.Height, v.ID, c.values[v.ID]); err != nil {
+			return none, err
+		}
+	}
+	raw, err := tx.CastVote(v, func(b quorum.Vote) (quorum.Signed[quorum.Vote], error) {
+		return quorum.Sign(c.key, c.network, b)
+	})
+	if err != nil {
+		return none, err
+	}
+	return quorum.Open[quorum.Vote](c.network, c.state.Roster.IDs(), raw)
+}
+
+// evidence keeps proofs of double voting, and stops a node whose own key speaks elsewhere.
+func (c *core) evidence(fx agreement.Effects) {
+	for _, e := range fx.Evidence {
+		c.keepEvidence(ledger.EvidenceVotes, e.Offender, e.First, e.Second)
+	}
+	if len(fx.Foreign) > 0 {
+		c.trip("twin", "statements under this node's key arrive that its database does not hold: a restored database or a second process")
+	}
+	if !fx.Contradiction.Zero() {
+		c.trip("contradiction", fmt.Sprintf("members certified value %s of height %d, which this node judged invalid", fx.Contradiction.ID(), fx.Contradiction.Height()))
+	}
+}
+
+// speak sends what agreement asks for: to one peer on its stream, or to all by gossip and streams.
+func (c *core) speak(s agreement.Send) {
+	beside := encodeQC(s.Beside)
+	var out []voteMsg
+	if p := s.Proposal; len(p.Bytes()) > 0 {
+		out = append(out, voteMsg{Statement: p.Bytes(), Beside: beside, Value: c.values[p.Body().ID], Proof: encodeQC(s.Pol)})
+	}
+	for _, v := range s.Votes {
+		out = append(out, voteMsg{Statement: v.Bytes(), Beside: beside})
+	}
+	for _, m := range out {
+		frame := marshal(m)
+		if s.To != (common.Address{}) {
+			c.send(s.To, protoVotes, frame)
+			continue
+		}
+		c.publish(topicVotes, frame)
+		c.sendAll(protoVotes, frame)
+	}
+}
+
+func encodeQC(qc quorum.QC) []byte {
+	if qc.Zero() {
+		return nil
+	}
+	return marshal(qc.Unchecked())
+}
+
+// hearVote takes one message of agreement. signer's signature was verified at the door.
+func (c *core) hearVote(m voteMsg) {
+	kind, err := quorum.PeekKind(m.Statement)
+	if err != nil {
+		return
+	}
+	if kind == quorum.KindProposal {
+		c.hearProposal(m)
+		return
+	}
+	v, err := quorum.Open[quorum.Vote](c.network, c.state.Roster.IDs(), m.Statement)
+	if err != nil || !c.current(v.Signer(), v.Body().Epoch, v.Body().Height) {
+		return
+	}
+	c.hearQC(m.Beside)
+	c.step(agreement.VoteSeen{Vote: v})
+}
+
+func (c *core) hearProposal(m voteMsg) {
+	p, err := quorum.Open[quorum.Proposal](c.network, c.state.Roster.IDs(), m.Statement)
+	if err != nil || !c.current(p.Signer(), p.Body().Epoch, p.Body().Height) {
+		return
+	}
+	c.hearQC(m.Beside)
+	if c.state.Height+1 != p.Body().Height {
+		return
+	}
+	if quorum.ValueID(c.network, m.Value) != p.Body().ID {
+		c.log.Info("proposal without its value", zap.Stringer("from", p.Signer()))
+		return
+	}
+	ev := agreement.ProposalSeen{Proposal: p}
+	if len(m.Proof) > 0 {
+		if ev.Pol, err = c.openQC(m.Proof); err != nil {
+			return
+		}
+	}
+	var id common.Hash
+	id, ev.Valid = c.holdValue(m.Value)
+	ev.Refrain = ev.Valid && c.valueOf[id].Kind == batch.Payout && c.halted()
+	c.step(ev)
+}
+
+// current tells messages of the running height from others: decided heights are answered, later ones start a sync.
+func (c *core) current(from common.Address, epoch, height uint64) bool {
+	switch {
+	case height <= c.state.Height:
+		c.answerDecided(from, height)
+		return false
+	case height > c.state.Height+1:
+		c.behind[from] = height - 1
+		return false
+	}
+	return epoch == c.state.Roster.Epoch && from != c.self
+}
+
+func (c *core) openQC(raw []byte) (quorum.QC, error) {
+	var u quorum.UncheckedQC
+	if err := unmarshal(raw, &u); err != nil {
+		return quorum.QC{}, err
+	}
+	return u.Verify(c.network, c.state.Roster)
+}
+
+// hearQC takes a certificate that travelled beside a vote.
+func (c *core) hearQC(raw []byte) {
+	if len(raw) == 0 {
+		return
+	}
+	// The same certificate comes beside most votes of a round; it is verified once.
+	id := common.BytesToHash(raw[max(0, len(raw)-32):])
+	if id == c.seenQC {
+		return
+	}
+	var u quorum.UncheckedQC
+	if unmarshal(raw, &u) != nil || u.Height != c.state.Height+1 {
+		return
+	}
+	if qc, err := u.Verify(c.network, c.state.Roster); err == nil {
+		c.seenQC = id
+		c.step(agreement.CertificateSeen{QC: qc})
+	}
+}
+
+// maybeBegin starts a height when there is something to decide: at once when it fills a batch, else after batch_wait.
+func (c *core) maybeBegin(now time.Time) {
+	if c.fatal != nil || c.agree.Status().Step != agreement.StepWaiting {
+		c.tryBuild()
+		return
+	}
+	b, ok := c.build()
+	if !ok {
+		c.certSeen = time.Time{}
+		return
+	}
+	if c.certSeen.IsZero() {
+		c.certSeen = now
+	}
+	if len(b.Items) == 0 && b.Kind == batch.Payout && now.Sub(c.certSeen) < c.state.Policy.BatchWait {
+		return
+	}
+	c.tellCarried(b)
+	c.step(agreement.Begin{})
+}
+
+// build makes the next value from what this node holds. A halted node builds no PAYOUT.
+func (c *core) build() (batch.Batch, bool) {
+	if !c.state.Founded() {
+		return c.founding.build(c)
+	}
+	if c.halted() {
+		return batch.Batch{}, false
+	}
+	if len(c.pool.pay)+len(c.pool.refuse) == 0 {
+		return batch.Batch{}, false
+	}
+	return c.state.Build(c.pool.candidates(c.network, c.content), c.pool.viewList())
+}
+
+// tryBuild answers agreement's wish for a value, now or when more is known.
+func (c *core) tryBuild() {
+	if c.building == nil || c.fatal != nil {
+		return
+	}
+	b, ok := c.build()
+	if !ok {
+		return
+	}
+	round := *c.building
+	c.building = nil
+	id, valid := c.holdValue(b.Encode())
+	if !valid {
+		c.stop(fmt.Errorf("built an invalid batch at height %d", b.Height))
+		return
+	}
+	c.step(agreement.Built{Round: round, ID: id})
+}

@@ -1,0 +1,278 @@
+package node
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"go.uber.org/zap"
+
+	"conclave/ledger"
+	"conclave/p2p"
+	"conclave/quorum"
+	"conclave/quorum/agreement"
+	"conclave/quorum/batch"
+	"conclave/tss"
+)
+
+// Rhythms of the core.
+const (
+	tickEvery   = 100 * time.Millisecond // how late a timeout may be noticed
+	viewEvery   = 5 * time.Second
+	gossipEvery = 10 * time.Second
+	// taskQueue bounds what waits for the core. Messages of peers are dropped when it is full, and are resent by protocol.
+	taskQueue = 4096
+)
+
+// errStop ends the core for a reason that the node must not survive.
+var errStop = errors.New("the core stopped")
+
+// core owns what the protocol remembers between messages. Everything below runs on its one goroutine; other goroutines
+// reach it by posting tasks.
+type core struct {
+	key     *ecdsa.PrivateKey
+	self    common.Address
+	genesis quorum.Genesis
+	network common.Hash
+	led     *ledger.Ledger
+	net     p2p.Network
+	engine  *tss.Engine
+	vault   KeyStore
+	alerts  *alerts
+	log     *zap.Logger
+	now     func() time.Time
+
+	tasks chan func()
+	fatal error
+	ctx   context.Context // ends with the core; sessions and fetches hang on it
+
+	state *batch.State
+	pool  *pool
+
+	agree    *agreement.State
+	wake     time.Time
+	values   map[common.Hash][]byte
+	valueOf  map[common.Hash]batch.Batch
+	building *uint64 // the round that asked for a value which could not be built yet
+	certSeen time.Time
+	seenQC   common.Hash
+	answered map[common.Address]time.Time // R7, once per peer and second
+	fetching map[common.Hash]bool
+
+	founding *founding
+	signer   *signer
+	syncing  bool
+	behind   map[common.Address]uint64 // heights that peers claim, to sync from
+
+	lanes    map[string]laneFacts // by network name, from the watchers
+	nextView time.Time
+	nextTell time.Time
+	started  time.Time
+
+	// content gives the fields of a withdrawal as the own books and judgement have them.
+	content func(wid uint64) (quorum.Content, bool)
+	// changed tells other goroutines what happened; none of them may block.
+	onDecision func(batch.Effects)
+	onPaid     func()
+	kick       func(network string)
+}
+
+// laneFacts is what a watcher last read.
+type laneFacts struct {
+	view quorum.LaneView
+	at   time.Time
+}
+
+// post hands a task to the core and waits for room.
+func (c *core) post(task func()) {
+	select {
+	case c.tasks <- task:
+	case <-c.ctx.Done():
+	}
+}
+
+// offer hands a task to the core unless it is full. Peers resend.
+func (c *core) offer(task func()) bool {
+	select {
+	case c.tasks <- task:
+		return true
+	default:
+		return false
+	}
+}
+
+// ask runs fn on the core and waits for it.
+func (c *core) ask(ctx context.Context, fn func()) error {
+	done := make(chan struct{})
+	select {
+	case c.tasks <- func() { fn(); close(done) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.ctx.Done():
+		return errStop
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.ctx.Done():
+		return errStop
+	}
+}
+
+// run is the core's loop. It returns nil when ctx ends, and an error when the node must stop: a ledger that cannot be
+// written, or a decision that contradicts the rules.
+func (c *core) run(ctx context.Context) error {
+	if err := c.resume(); err != nil {
+		return err
+	}
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for c.fatal == nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case task := <-c.tasks:
+			task()
+		case <-tick.C:
+			c.tick()
+		}
+	}
+	return fmt.Errorf("%w: %w", errStop, c.fatal)
+}
+
+// stop ends the core after the present task. The first reason stands.
+func (c *core) stop(err error) {
+	if c.fatal == nil && err != nil {
+		c.fatal = err
+		c.log.Error("core stops", zap.Error(err))
+	}
+}
+
+// update is the ledger's commit point for the core. A failure stops the node before anything leaves.
+func (c *core) update(what string, fn func(*ledger.Tx) error) bool {
+	if err := c.led.Update(fn); err != nil {
+		c.stop(fmt.Errorf("%s: %w", what, err))
+		return false
+	}
+	return true
+}
+
+// attempt is update for what a rule of the ledger may refuse: a statement of another epoch, a full share, a halt. A
+// refusal changes nothing and is no reason to stop; anything else is.
+func (c *core) attempt(what string, fn func(*ledger.Tx) error) bool {
+	err := c.led.Update(fn)
+	if err == nil {
+		return true
+	}
+	if !isRule(err) {
+		c.stop(fmt.Errorf("%s: %w", what, err))
+		return false
+	}
+	c.log.Debug("refused by rule", zap.String("what", what), zap.Error(err))
+	return false
+}
+
+// isRule reports whether an error is a rule's word on the content, not a failure of the disk or of this program.
+func isRule(err error) bool {
+	for _, rule := range []error{
+		ledger.ErrHalted, ledger.ErrNetworkHalted, ledger.ErrNotInForce, ledger.ErrOrder, ledger.ErrFull, ledger.ErrNoSlot,
+		ledger.ErrDecided, ledger.ErrNotFound, ledger.ErrEventUsed, ledger.ErrMessageUsed, ledger.ErrBooksBehind,
+		ledger.ErrContent, ledger.ErrVerdict,
+	} {
+		if errors.Is(err, rule) {
+			return true
+		}
+	}
+	return false
+}
+
+// resume rebuilds the core from the ledger: decisions, the running height, the slots.
+func (c *core) resume() error {
+	err := c.led.View(func(tx *ledger.Tx) error {
+		return tx.Decisions(1, func(d quorum.UncheckedDecision) error {
+			committed, err := d.Verify(c.network, c.state.Roster)
+			if err != nil {
+				return err
+			}
+			_, err = c.state.Apply(committed)
+			return err
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("replay decisions: %w", err)
+	}
+	c.started = c.now()
+	c.pool = newPool(c.state.Roster, c.state.Policy.Ref())
+	if err := c.newHeight(); err != nil {
+		return err
+	}
+	if c.state.Founded() {
+		return c.openKey()
+	}
+	return c.resumeFounding()
+}
+
+// tick does what is due.
+func (c *core) tick() {
+	now := c.now()
+	if !c.wake.IsZero() && !now.Before(c.wake) {
+		c.step(agreement.Tick{})
+	}
+	if !now.Before(c.nextView) {
+		c.speakView(now)
+	}
+	if !now.Before(c.nextTell) {
+		c.nextTell = now.Add(gossipEvery)
+		c.tellAgain()
+	}
+	c.founding.tick(c, now)
+	c.signer.tick(c, now)
+	c.maybeBegin(now)
+	c.maybeSync()
+}
+
+// connected returns the members that this node is connected to, itself included.
+func (c *core) connected() quorum.Members {
+	out := quorum.Members{c.self}
+	for _, p := range c.net.Peers() {
+		if p.Connected {
+			out = append(out, p.Address)
+		}
+	}
+	slices.SortFunc(out, func(a, b common.Address) int { return a.Cmp(b) })
+	return out
+}
+
+// sendAll queues a frame for every other member. Who is not reached asks later.
+func (c *core) sendAll(protocol string, frame []byte) {
+	for _, id := range c.state.Roster.IDs() {
+		if id != c.self {
+			c.send(id, protocol, frame)
+		}
+	}
+}
+
+func (c *core) send(to common.Address, protocol string, frame []byte) {
+	err := c.net.Send(to, protocol, frame)
+	if err != nil && !errors.Is(err, p2p.ErrNotConnected) && !errors.Is(err, p2p.ErrNotRunning) {
+		c.log.Debug("frame not sent", zap.String("protocol", protocol), zap.Stringer("to", to), zap.Error(err))
+	}
+}
+
+func (c *core) publish(topic string, data []byte) {
+	if err := c.net.Publish(topic, data); err != nil && !errors.Is(err, p2p.ErrNotRunning) {
+		c.log.Debug("gossip not published", zap.String("topic", topic), zap.Error(err))
+	}
+}
+
+// halted reports whether this node's fuse or f+1 halts stop everything.
+func (c *core) halted() bool {
+	err := c.led.View(func(tx *ledger.Tx) error { return tx.MaySign("", common.Address{}) })
+	return errors.Is(err, ledger.ErrHalted)
+}

@@ -1,0 +1,265 @@
+package node
+
+import (
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"go.uber.org/zap"
+
+	"conclave/ledger"
+	"conclave/quorum"
+	"conclave/quorum/batch"
+)
+
+// maxClockLead is how far ahead of this node's clock a VIEW may be before it is passed over, in ms. A member whose clock
+// runs ahead would otherwise pin its own latest view.
+const maxClockLead = 60_000
+
+// speakView signs and gossips what this node sees: liveness, clock and funds. It goes on while halted.
+func (c *core) speakView(now time.Time) {
+	c.nextView = now.Add(viewEvery)
+	view := quorum.View{Epoch: c.state.Roster.Epoch, Time: uint64(now.UnixMilli()), Height: c.state.Height}
+	err := c.led.View(func(tx *ledger.Tx) (err error) { view.Settled, err = settled(tx); return err })
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	for _, l := range c.state.Lanes {
+		if f, ok := c.lanes[l.Network]; ok && c.state.Founded() && now.Sub(f.at) < 2*viewEvery {
+			view.Lanes = append(view.Lanes, f.view)
+		}
+	}
+	s, err := quorum.Sign(c.key, c.network, view)
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	c.pool.addView(s)
+	c.publish(topicFacts, s.Bytes())
+}
+
+// laneSeen takes what a watcher read of a lane. A payer's nonce that moved makes room in flight, so others hear at once.
+func (c *core) laneSeen(network string, view quorum.LaneView) {
+	old, known := c.lanes[network]
+	c.lanes[network] = laneFacts{view: view, at: c.now()}
+	if !known || old.view.Nonce != view.Nonce || old.view.Lane != view.Lane || grew(old.view, view) {
+		c.speakView(c.now())
+	}
+}
+
+// grew reports whether the payer's funds rose: a committee that waited for money can go on.
+func grew(old, now quorum.LaneView) bool {
+	return now.Balance.Gt(&old.Balance) || now.Gas.Gt(&old.Gas)
+}
+
+// hearFact takes one signed statement about the world. Its signature was verified at the door.
+func (c *core) hearFact(raw []byte) {
+	kind, err := quorum.PeekKind(raw)
+	if err != nil {
+		return
+	}
+	members := c.state.Roster.IDs()
+	switch kind {
+	case quorum.KindApprove:
+		if s, err := quorum.Open[quorum.Approve](c.network, members, raw); err == nil {
+			c.hearApprove(s)
+		}
+	case quorum.KindRefuse:
+		if s, err := quorum.Open[quorum.Refuse](c.network, members, raw); err == nil {
+			c.hearRefuse(s)
+		}
+	case quorum.KindView:
+		if s, err := quorum.Open[quorum.View](c.network, members, raw); err == nil {
+			c.hearView(s)
+		}
+	case quorum.KindOutcome:
+		if s, err := quorum.Open[quorum.Outcome](c.network, members, raw); err == nil {
+			c.hearOutcome(s)
+		}
+	case quorum.KindHalt:
+		if s, err := quorum.Open[quorum.Halt](c.network, members, raw); err == nil {
+			c.hearHalt(s)
+		}
+	case quorum.KindClear:
+		if s, err := quorum.Open[quorum.Clear](c.network, members, raw); err == nil {
+			c.hearClear(s)
+		}
+	}
+}
+
+func (c *core) hearApprove(s quorum.Signed[quorum.Approve]) {
+	wid := s.Body().WID
+	if c.state.Decided(wid) {
+		c.answerDecided(s.Signer(), c.state.Height)
+		return
+	}
+	// The ledger sees a second verdict too: it is the evidence against who gave it.
+	if s.Signer() != c.self {
+		c.keepVerdict(func(tx *ledger.Tx) (*ledger.Evidence, error) { _, ev, err := tx.PutApproval(s); return ev, err })
+	}
+	c.pool.addApproval(s)
+}
+
+func (c *core) hearRefuse(s quorum.Signed[quorum.Refuse]) {
+	if c.state.Decided(s.Body().WID) {
+		c.answerDecided(s.Signer(), c.state.Height)
+		return
+	}
+	if s.Signer() != c.self {
+		c.keepVerdict(func(tx *ledger.Tx) (*ledger.Evidence, error) { _, ev, err := tx.PutRefusal(s); return ev, err })
+	}
+	c.pool.addRefusal(s)
+}
+
+// keepVerdict stores another member's verdict, and shows the evidence when it contradicts an earlier one.
+func (c *core) keepVerdict(put func(*ledger.Tx) (*ledger.Evidence, error)) {
+	var found *ledger.Evidence
+	c.attempt("keep verdict", func(tx *ledger.Tx) (err error) { found, err = put(tx); return err })
+	if found != nil {
+		c.alerts.raise(alertEvidence(found.Kind, found.Member))
+	}
+}
+
+func (c *core) hearView(s quorum.Signed[quorum.View]) {
+	v := s.Body()
+	if v.Time > uint64(c.now().UnixMilli())+maxClockLead {
+		c.alerts.raise(alertClock(s.Signer(), v.Time))
+		return
+	}
+	c.pool.addView(s)
+	if v.Height > c.state.Height {
+		c.behind[s.Signer()] = max(c.behind[s.Signer()], v.Height)
+	}
+}
+
+func (c *core) hearHalt(s quorum.Signed[quorum.Halt]) {
+	if s.Signer() == c.self {
+		return
+	}
+	var added bool
+	if c.attempt("record halt", func(tx *ledger.Tx) (err error) { added, err = tx.PutHalt(s); return err }) && added {
+		c.alerts.raise(alertHalt(s.Signer(), s.Body()))
+		c.signer.reconsider(c)
+	}
+}
+
+func (c *core) hearClear(s quorum.Signed[quorum.Clear]) {
+	if s.Signer() == c.self {
+		return
+	}
+	var added bool
+	if c.attempt("record clear", func(tx *ledger.Tx) (err error) { added, err = tx.PutClear(s); return err }) && added {
+		c.log.Info("halt cleared", zap.Stringer("by", s.Signer()), zap.String("reason", s.Body().Reason))
+		c.signer.reconsider(c)
+	}
+}
+
+// trip blows this node's fuse: durable first, then everyone is told.
+func (c *core) trip(code, reason string) { c.tripScope(quorum.ScopeAll, "", code, reason) }
+
+func (c *core) tripScope(scope quorum.Scope, target, code, reason string) {
+	var raw []byte
+	body := quorum.Halt{
+		Epoch: c.state.Roster.Epoch, Scope: scope, Target: target, Code: code, Reason: reason,
+		Time: uint64(c.now().UnixMilli()),
+	}
+	ok := c.update("trip fuse", func(tx *ledger.Tx) (err error) {
+		raw, err = tx.TripFuse(body, func(b quorum.Halt) (quorum.Signed[quorum.Halt], error) {
+			return quorum.Sign(c.key, c.network, b)
+		})
+		return err
+	})
+	if ok {
+		c.alerts.raise(alertFuse(code, reason))
+		c.publish(topicFacts, raw)
+		c.signer.reconsider(c)
+	}
+}
+
+// clear mends this node's fuse on its operator's word.
+func (c *core) clear(reason string) error {
+	var raws [][]byte
+	err := c.led.Update(func(tx *ledger.Tx) (err error) {
+		raws, err = tx.ClearHalt(reason, func(b quorum.Clear) (quorum.Signed[quorum.Clear], error) {
+			return quorum.Sign(c.key, c.network, b)
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, raw := range raws {
+		c.publish(topicFacts, raw)
+	}
+	c.alerts.recover(codeFuse)
+	c.signer.reconsider(c)
+	return nil
+}
+
+// ownFacts returns every statement of this node that still matters to others.
+func (c *core) ownFacts() [][]byte {
+	var out [][]byte
+	err := c.led.View(func(tx *ledger.Tx) error {
+		err := tx.OwnVerdicts(func(_ uint64, raw []byte) error {
+			if len(out) < maxBundle {
+				out = append(out, raw)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		own, err := tx.OwnHalts()
+		for _, h := range own {
+			out = append(out, h.Raw)
+		}
+		return err
+	})
+	if err != nil {
+		c.stop(err)
+	}
+	if v, ok := c.pool.views[c.self]; ok {
+		out = append(out, v.Bytes())
+	}
+	return out
+}
+
+// tellAgain gossips own open verdicts and halts: a member that was away has not heard them.
+func (c *core) tellAgain() {
+	for _, raw := range c.ownFacts() {
+		c.publish(topicFacts, raw)
+	}
+	c.outcomesAgain()
+}
+
+// tellCarried shows every member what a batch would carry, so that whoever proposes can propose it.
+func (c *core) tellCarried(b batch.Batch) {
+	var m factsMsg
+	for _, it := range b.Items {
+		for _, s := range c.pool.approvals[it.Content.WID] {
+			m.Statements = append(m.Statements, s.Bytes())
+		}
+	}
+	for _, r := range b.Rejects {
+		for _, s := range c.pool.refusals[r.Content.WID] {
+			m.Statements = append(m.Statements, s.Bytes())
+		}
+	}
+	m.Statements = append(m.Statements, b.Views...)
+	if len(m.Statements) > maxBundle {
+		m.Statements = m.Statements[:maxBundle]
+	}
+	c.sendAll(protoFacts, marshal(m))
+}
+
+// keepEvidence stores a proof against a member and alerts.
+func (c *core) keepEvidence(kind ledger.EvidenceKind, member common.Address, first, second []byte) {
+	var added bool
+	c.update("keep evidence", func(tx *ledger.Tx) (err error) {
+		added, err = tx.AddEvidence(ledger.Evidence{Kind: kind, Member: member, First: first, Second: second})
+		return err
+	})
+	if added {
+		c.alerts.raise(alertEvidence(kind, member))
+	}
+}

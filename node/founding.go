@@ -1,0 +1,259 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"go.uber.org/zap"
+
+	"conclave/quorum"
+	"conclave/quorum/batch"
+	"conclave/tss"
+)
+
+// Rhythms of the ceremony.
+const (
+	callEvery      = time.Second      // how often a member says that it is here
+	canaryPatience = 20 * time.Second // how long those who do not sign wait for the canary
+	keygenRound    = time.Minute      // a round's deadline; the slowest takes five seconds of two free cores
+)
+
+// ErrNoShare means that the vault holds no share of a key.
+var ErrNoShare = errors.New("the vault holds no share of this key")
+
+// KeyStore is what the core needs of the vault.
+type KeyStore interface {
+	// PreParams returns preparameters that no ceremony has used yet.
+	PreParams() (*tss.PreParams, error)
+	// SaveShare makes a share durable. It returns only when the bytes are on disk.
+	SaveShare(*tss.KeyShare) error
+	// Share returns the share of a key, or ErrNoShare.
+	Share(quorum.PublicKey) (*tss.KeyShare, error)
+}
+
+// founding is the ceremony before height 1: all members meet, make a key, sign its transcript, try it with a canary, and
+// put the proofs to the vote. It is nil once the network is founded.
+type founding struct {
+	attempt       uint64
+	nonce         common.Hash
+	calls         map[common.Address]quorum.Ceremony
+	nextCall      time.Time
+	running       bool
+	round, rounds int
+
+	key      *tss.Key
+	canary   uint64
+	canaryBy time.Time
+	signing  bool
+	action   *quorum.MembersAction
+}
+
+// resumeFounding begins to call the members. What an earlier life of this process made of an unfinished ceremony is void,
+// unless another member still holds the proofs: it then sends them.
+func (c *core) resumeFounding() error {
+	c.founding = &founding{calls: map[common.Address]quorum.Ceremony{}}
+	return c.founding.again(0)
+}
+
+func (f *founding) again(attempt uint64) error {
+	f.attempt, f.running = attempt, false
+	_, err := rand.Read(f.nonce[:])
+	return err
+}
+
+// tick calls the members, and starts what can start.
+func (f *founding) tick(c *core, now time.Time) {
+	if f == nil || c.fatal != nil {
+		return
+	}
+	if !now.Before(f.nextCall) {
+		f.nextCall = now.Add(callEvery)
+		f.call(c)
+	}
+	if f.key == nil {
+		f.maybeKeygen(c)
+		return
+	}
+	f.maybeCanary(c, now)
+}
+
+func (f *founding) call(c *core) {
+	s, err := quorum.Sign(c.key, c.network, quorum.Ceremony{Epoch: c.state.Roster.Epoch + 1, Attempt: f.attempt, Nonce: f.nonce})
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	f.calls[c.self] = s.Body()
+	c.sendAll(protoSigning, marshal(signMsg{signStatement, s.Bytes()}))
+}
+
+// hearCall takes another member's call. Who holds the finished proofs answers with them.
+func (f *founding) hearCall(c *core, s quorum.Signed[quorum.Ceremony]) {
+	if f == nil {
+		c.answerDecided(s.Signer(), 1)
+		return
+	}
+	b := s.Body()
+	if b.Epoch != c.state.Roster.Epoch+1 {
+		return
+	}
+	f.calls[s.Signer()] = b
+	if f.action != nil {
+		c.send(s.Signer(), protoSigning, marshal(signMsg{signFounding, marshal(*f.action)}))
+		return
+	}
+	if b.Attempt > f.attempt && b.Attempt < f.attempt+1000 && !f.running && f.key == nil {
+		if err := f.again(b.Attempt); err != nil {
+			c.stop(err)
+		}
+		f.nextCall = time.Time{}
+	}
+}
+
+// maybeKeygen starts the key generation once every member calls for the same attempt.
+func (f *founding) maybeKeygen(c *core) {
+	ids := c.state.Roster.IDs()
+	if f.running || f.action != nil {
+		return
+	}
+	nonces := make([]common.Hash, len(ids))
+	for i, id := range ids {
+		call, ok := f.calls[id]
+		if !ok || call.Attempt != f.attempt {
+			return
+		}
+		nonces[i] = call.Nonce
+	}
+	f.running = true
+	req := tss.KeygenRequest{
+		Session: quorum.Digest(quorum.KindSession, c.network, struct {
+			Epoch, Attempt uint64
+			Nonces         []common.Hash
+		}{c.state.Roster.Epoch + 1, f.attempt, nonces}),
+		Epoch: c.state.Roster.Epoch + 1, Members: ids, Threshold: ids.Q(), RoundTimeout: keygenRound,
+		Progress: func(round, of int) { c.offer(func() { f.round, f.rounds = round, of }) },
+	}
+	c.log.Info("key generation starts", zap.Uint64("attempt", f.attempt), zap.Int("members", len(ids)))
+	go f.keygen(c, req)
+}
+
+// keygen runs off the core.
+func (f *founding) keygen(c *core, req tss.KeygenRequest) {
+	pre, err := c.vault.PreParams()
+	var key *tss.Key
+	var out tss.Outcome
+	if err == nil {
+		req.PreParams = pre
+		// The share is on disk before this member signs the transcript: a signed transcript means that all can sign.
+		req.Save = c.vault.SaveShare
+		key, out = c.engine.Keygen(c.ctx, req)
+	}
+	c.post(func() {
+		f.running = false
+		switch {
+		case err != nil:
+			c.stop(fmt.Errorf("key generation: preparameters: %w", err))
+		case key != nil:
+			f.key = key
+			c.log.Info("key generated", zap.Stringer("payer", key.Share.Payer()))
+		default:
+			c.alerts.raise(alertCeremony(out))
+			if err := f.again(f.attempt + 1); err != nil {
+				c.stop(err)
+			}
+		}
+	})
+}
+
+// canarySet is who signs the canary of an attempt: q members, another first one each time.
+func canarySet(ids quorum.Members, attempt uint64) quorum.Members {
+	set := make(quorum.Members, 0, ids.Q())
+	for i := range ids.Q() {
+		set = append(set, ids[(int(attempt)+i)%len(ids)])
+	}
+	slices.SortFunc(set, func(a, b common.Address) int { return bytes.Compare(a[:], b[:]) })
+	return set
+}
+
+func (f *founding) maybeCanary(c *core, now time.Time) {
+	if f.action != nil || f.signing {
+		return
+	}
+	if f.canaryBy.IsZero() {
+		f.canaryBy = now.Add(canaryPatience)
+	}
+	set := canarySet(c.state.Roster.IDs(), f.canary)
+	if !set.Has(c.self) {
+		if now.After(f.canaryBy) {
+			f.canary, f.canaryBy = f.canary+1, time.Time{}
+		}
+		return
+	}
+	f.signing = true
+	key, attempt := f.key, f.canary
+	go func() {
+		out := f.signCanary(c, key, set, attempt)
+		c.post(func() {
+			f.signing = false
+			if out.Ending != tss.Signed {
+				c.log.Warn("canary failed", zap.Uint64("attempt", attempt), zap.Stringer("ending", out.Ending), zap.Error(out.Err))
+				f.canary, f.canaryBy = attempt+1, time.Time{}
+				return
+			}
+			canary := quorum.Canary{Set: set, Sig: out.Signature}
+			f.complete(c, canary)
+			m := canaryMsg{quorum.Digest(quorum.KindTranscript, c.network, key.Transcript), canary}
+			c.sendAll(protoSigning, marshal(signMsg{signCanary, marshal(m)}))
+		})
+	}()
+}
+
+func (f *founding) signCanary(c *core, key *tss.Key, set quorum.Members, attempt uint64) tss.Outcome {
+	w, err := tss.NewCanaryWarrant(c.network, key.Transcript, key.Signatures, set, attempt)
+	if err != nil {
+		return tss.Outcome{Err: err}
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, canaryPatience)
+	defer cancel()
+	return c.engine.Sign(ctx, w, key.Share, 0)
+}
+
+// complete joins the proofs when all are here.
+func (f *founding) complete(c *core, canary quorum.Canary) {
+	if f == nil || f.key == nil || f.action != nil {
+		return
+	}
+	action := quorum.MembersAction{
+		Epoch: c.state.Roster.Epoch + 1, Members: c.state.Roster.Members,
+		Transcript: f.key.Transcript, Signatures: f.key.Signatures, Canaries: []quorum.Canary{canary},
+	}
+	f.adopt(c, action)
+}
+
+// adopt takes proofs as complete, own ones or another member's.
+func (f *founding) adopt(c *core, action quorum.MembersAction) {
+	if f == nil || f.action != nil {
+		return
+	}
+	if _, err := action.Verify(c.network); err != nil {
+		c.log.Warn("founding proofs refused", zap.Error(err))
+		return
+	}
+	f.action = &action
+	c.maybeBegin(c.now())
+}
+
+// build makes the MEMBERS batch.
+func (f *founding) build(c *core) (batch.Batch, bool) {
+	if f == nil || f.action == nil {
+		return batch.Batch{}, false
+	}
+	b, err := c.state.BuildMembers(*f.action, c.pool.viewList())
+	return b, err == nil
+}

@@ -1,0 +1,337 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"conclave/chain"
+	"conclave/ledger"
+	"conclave/quorum"
+	"conclave/risk"
+)
+
+// Bounds of judging.
+const (
+	judgeEvery   = 2 * time.Second // for what waits on the clock or on the chain
+	judgeTimeout = 10 * time.Second
+	// maxVerdicts bounds what is remembered for status; the books hold the rest.
+	maxVerdicts = 16_384
+)
+
+// judge gives this node's verdicts: facts from the books and the own endpoints, the rules of package risk, and then one
+// transaction that judges again and records.
+type judge struct {
+	n    *Node
+	bell chan struct{}
+
+	mu    sync.Mutex                  // guards what follows
+	last  map[uint64]risk.Verdict     // the latest verdict on open withdrawals, for status
+	dests map[uint64]risk.Destination // final answers, which never change
+}
+
+func newJudge(n *Node) *judge {
+	return &judge{n: n, bell: make(chan struct{}, 1), last: map[uint64]risk.Verdict{}, dests: map[uint64]risk.Destination{}}
+}
+
+// wake makes the judge look now.
+func (j *judge) wake() {
+	select {
+	case j.bell <- struct{}{}:
+	default:
+	}
+}
+
+// run judges until ctx ends. It returns an error only when the ledger fails.
+func (j *judge) run(ctx context.Context) error {
+	tick := time.NewTicker(judgeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-j.bell:
+		case <-tick.C:
+		}
+		if err := j.all(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+// all looks at every open withdrawal that has no verdict of this node yet.
+func (j *judge) all(ctx context.Context) error {
+	var open []ledger.Withdrawal
+	var in inForce
+	err := j.n.led.View(func(tx *ledger.Tx) (err error) {
+		if in, err = j.inForce(tx); err != nil || !in.founded {
+			return err
+		}
+		rows, err := tx.Withdrawals(ledger.WithdrawalFilter{Open: true})
+		if err != nil {
+			return err
+		}
+		for _, w := range rows {
+			given, err := j.given(tx, w.ID, in)
+			if err != nil {
+				return err
+			}
+			if !given {
+				open = append(open, w)
+			}
+		}
+		return nil
+	})
+	if err != nil || !in.founded {
+		return err
+	}
+	for _, w := range open {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := j.one(ctx, w, in); err != nil {
+			return err
+		}
+	}
+	j.forget(open)
+	return nil
+}
+
+// inForce is the epoch that verdicts count in. Before the founding decision nobody may judge: a node that does not know
+// who decides does not know what was decided.
+type inForce struct {
+	founded bool
+	epoch   uint64
+}
+
+func (j *judge) inForce(tx *ledger.Tx) (inForce, error) {
+	roster, _, since, err := tx.CurrentEpoch()
+	return inForce{founded: since > 0, epoch: roster.Epoch}, err
+}
+
+// given reports whether this node's verdict stands for the epoch and policy in force.
+func (j *judge) given(tx *ledger.Tx, wid uint64, in inForce) (bool, error) {
+	given := false
+	err := tx.Verdicts(wid, func(v ledger.Verdict) error {
+		given = given || (v.Signer == j.n.self && v.Epoch == in.epoch && v.Policy == j.n.policy.Ref())
+		return nil
+	})
+	return given, err
+}
+
+// one judges a withdrawal, and signs what can be said for good.
+func (j *judge) one(ctx context.Context, w ledger.Withdrawal, in inForce) error {
+	facts := j.facts(ctx, w)
+	verdict, err := j.dry(w, facts)
+	if err != nil {
+		return fmt.Errorf("judge withdrawal %d: %w", w.ID, err)
+	}
+	if verdict.Kind == risk.Wait && verdict.Freeze == nil && verdict.Thaw == nil {
+		j.remember(w.ID, verdict)
+		j.n.raiseBooks(verdict.Alerts)
+		return nil
+	}
+	var raw []byte
+	err = j.n.led.Update(func(tx *ledger.Tx) (err error) {
+		raw = nil
+		facts.Halted = halted(tx, w)
+		if verdict, err = risk.Judge(tx, w, facts); err != nil {
+			return err
+		}
+		if verdict.Freeze != nil {
+			f := *verdict.Freeze
+			f.Since = uint64(j.n.now().UnixMilli())
+			_, err = tx.Freeze(w.Account, f)
+			return err
+		}
+		if verdict.Thaw != nil {
+			if _, err := tx.Unfreeze(w.Account, verdict.Thaw.Code, verdict.Thaw.Ref); err != nil {
+				return err
+			}
+		}
+		raw, err = j.sign(tx, verdict, in)
+		return err
+	})
+	var conflict *ledger.HeadConflict
+	switch {
+	case errors.As(err, &conflict):
+		return j.freezeHead(conflict)
+	case err != nil && isRule(err):
+		verdict.Kind = risk.Wait
+		verdict.Explanations = append(verdict.Explanations, risk.Explanation{Rule: "record", Outcome: risk.Waits, Observed: err.Error()})
+		j.n.log.Debug("verdict refused by rule", zap.Uint64("withdrawal", w.ID), zap.Error(err))
+	case err != nil:
+		return fmt.Errorf("judge withdrawal %d: %w", w.ID, err)
+	}
+	j.remember(w.ID, verdict)
+	j.n.raiseBooks(verdict.Alerts)
+	if raw != nil {
+		j.n.core.publish(topicFacts, raw)
+		j.n.core.post(func() { j.n.core.hearFact(raw); j.n.core.maybeBegin(j.n.core.now()) })
+	}
+	return nil
+}
+
+// dry judges without writing: most of what waits has nothing to record.
+func (j *judge) dry(w ledger.Withdrawal, facts risk.Facts) (v risk.Verdict, err error) {
+	err = j.n.led.View(func(tx *ledger.Tx) (err error) {
+		facts.Halted = halted(tx, w)
+		v, err = risk.Judge(tx, w, facts)
+		return err
+	})
+	return v, err
+}
+
+// halted says why nothing may be signed for a request; empty when nothing is halted.
+func halted(tx *ledger.Tx, w ledger.Withdrawal) string {
+	if err := tx.MaySign(w.Network, w.Account); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// sign records and signs a verdict in the transaction that judged.
+func (j *judge) sign(tx *ledger.Tx, v risk.Verdict, in inForce) ([]byte, error) {
+	now := uint64(j.n.now().UnixMilli())
+	hash := v.Content.Hash(j.n.network)
+	if v.Kind == risk.Wait {
+		return nil, nil
+	}
+	if v.Kind == risk.Approve {
+		body := quorum.Approve{Epoch: in.epoch, Policy: j.n.policy.Ref(), WID: v.Content.WID, Content: hash,
+			Account: v.Content.Account, Seq: v.Seq, Head: v.Head, Time: now}
+		return tx.Approve(body, tx.CaseOf(v.Content), func(b quorum.Approve) (quorum.Signed[quorum.Approve], error) {
+			return quorum.Sign(j.n.cfg.Key, j.n.network, b)
+		})
+	}
+	body := quorum.Refuse{Epoch: in.epoch, Policy: j.n.policy.Ref(), WID: v.Content.WID, Content: hash, Reason: v.Reason, Time: now}
+	return tx.Refuse(body, tx.CaseOf(v.Content), func(b quorum.Refuse) (quorum.Signed[quorum.Refuse], error) {
+		return quorum.Sign(j.n.cfg.Key, j.n.network, b)
+	})
+}
+
+// freezeHead stops an account whose history is no longer the one that this node approved.
+func (j *judge) freezeHead(c *ledger.HeadConflict) error {
+	err := j.n.led.Update(func(tx *ledger.Tx) error {
+		_, err := tx.Freeze(c.Account, ledger.Freeze{Code: ledger.FreezeHead, Text: c.Error(), Since: uint64(j.n.now().UnixMilli())})
+		return err
+	})
+	j.n.alerts.raise(Alert{Key: "head-conflict" + c.Account.Hex(), Code: "head-conflict", Severity: ledger.Critical, Text: c.Error(),
+		Hint: "the Relay changed the account's history; operators must resolve it"})
+	return err
+}
+
+// facts asks the own endpoints what the rules need to know of the world.
+func (j *judge) facts(ctx context.Context, w ledger.Withdrawal) risk.Facts {
+	f := risk.Facts{
+		Policy: j.n.policy, FeeAddress: j.n.genesis.FeeAddress, DaoAddress: j.n.genesis.DaoAddress,
+		Cutover: j.n.genesis.Cutover.Event, Carried: j.n.genesis.Cutover.Carried, InForce: true,
+	}
+	lane, ok := j.n.genesis.LaneOf(w.Network)
+	if !ok {
+		return f
+	}
+	f.LaneKnown, f.Token = true, lane.Token
+	f.Destination = j.destination(ctx, w, lane)
+	return f
+}
+
+// destination asks where the account's money must go, at the first final block at or after the time that it signed.
+func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quorum.Lane) risk.Destination {
+	j.mu.Lock()
+	known, ok := j.dests[w.ID]
+	j.mu.Unlock()
+	if ok {
+		return known
+	}
+	ask, cancel := context.WithTimeout(ctx, judgeTimeout)
+	defer cancel()
+	found, err := chain.BenefitAt(ask, j.n.watchers[w.Network].end, chainLane(lane), w.Account, w.Timestamp)
+	var split *chain.Disagreement
+	switch {
+	case errors.Is(err, chain.ErrNotFinal):
+		return risk.Destination{State: risk.NotFinal}
+	case errors.As(err, &split):
+		return risk.Destination{State: risk.Disagreeing}
+	case err != nil:
+		j.n.log.Debug("destination unknown", zap.Uint64("withdrawal", w.ID), zap.Error(err))
+		return risk.Destination{}
+	}
+	d := risk.Destination{State: risk.Known, Address: found.Address}
+	j.mu.Lock()
+	j.dests[w.ID] = d
+	j.mu.Unlock()
+	return d
+}
+
+func (j *judge) remember(wid uint64, v risk.Verdict) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.last) < maxVerdicts {
+		j.last[wid] = v
+	}
+}
+
+// forget drops what is remembered of withdrawals that are no longer open.
+func (j *judge) forget(open []ledger.Withdrawal) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.dests) <= 2*len(open)+maxVerdicts {
+		return
+	}
+	keep := map[uint64]bool{}
+	for _, w := range open {
+		keep[w.ID] = true
+	}
+	for wid := range j.dests {
+		if !keep[wid] {
+			delete(j.dests, wid)
+			delete(j.last, wid)
+		}
+	}
+}
+
+// verdict returns this node's latest verdict on a withdrawal, for people.
+func (j *judge) verdict(wid uint64) (risk.Verdict, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	v, ok := j.last[wid]
+	return v, ok
+}
+
+// content gives the fields of a withdrawal as the own books have them.
+func (j *judge) content(wid uint64) (c quorum.Content, ok bool) {
+	err := j.n.led.View(func(tx *ledger.Tx) error {
+		w, found, err := tx.Withdrawal(wid)
+		if err != nil || !found {
+			return err
+		}
+		lane, known := j.n.genesis.LaneOf(w.Network)
+		c, ok = w.Content(lane.Token), known
+		return nil
+	})
+	return c, ok && err == nil
+}
+
+// explain turns a rule's word into what the API shows.
+func explain(e risk.Explanation) ExplanationView {
+	return ExplanationView{Rule: e.Rule, Outcome: string(e.Outcome), Threshold: e.Threshold, Observed: e.Observed, Evidence: e.Evidence, Do: e.Do}
+}
+
+// waitReason says why this node's own verdict waits.
+func waitReason(v risk.Verdict) []Reason {
+	if v.Kind != risk.Wait {
+		return nil
+	}
+	out := []Reason{}
+	for _, e := range v.Explanations {
+		if e.Outcome != risk.Passed {
+			out = append(out, Reason{Code: string(v.Code), Text: fmt.Sprintf("%s: %s", e.Rule, e.Observed), Hint: e.Do})
+		}
+	}
+	return out
+}

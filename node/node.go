@@ -1,0 +1,319 @@
+package node
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"go.uber.org/zap"
+
+	"conclave/chain"
+	"conclave/ledger"
+	"conclave/p2p"
+	"conclave/quorum"
+	"conclave/quorum/batch"
+	"conclave/relay"
+	"conclave/tss"
+)
+
+// Config is what a node is told.
+type Config struct {
+	Key     *ecdsa.PrivateKey // the member's identity
+	Genesis quorum.Genesis    // verified: see package governance
+	DataDir string            // holds the ledger
+	// Development accepts development preparameters and other members' development moduli. Devnets only.
+	Development bool
+	RelayPoll   time.Duration // between two looks at the Relay; zero means one second
+	Log         *zap.Logger
+}
+
+// Parts are the rooms' implementations that reach outside: the real ones in the daemon, ones under test control in
+// simulations.
+type Parts struct {
+	Network func(p2p.Handlers) (p2p.Network, error)
+	Relay   *relay.Client
+	Chains  map[string]chain.Endpoint // by lane's network name, every lane of the genesis document
+	Vault   KeyStore
+}
+
+// Node is one custodian.
+type Node struct {
+	cfg     Config
+	genesis quorum.Genesis
+	network common.Hash
+	policy  quorum.Policy
+	self    common.Address
+	led     *ledger.Ledger
+	net     p2p.Network
+	core    *core
+	relay   *relay.Client
+	alerts  *alerts
+	log     *zap.Logger
+	now     func() time.Time
+	started time.Time
+
+	watchers map[string]*watcher
+	judge    *judge
+	reporter *reporter
+	intake   *intake
+}
+
+// New opens the ledger and wires the rooms; nothing runs before Run. It fails when the database was rolled back, belongs
+// to another network, or cannot be opened. Close a node that never runs.
+func New(cfg Config, parts Parts) (*Node, error) {
+	policy, err := quorum.ParsePolicy([]byte(cfg.Genesis.Policy))
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, genesis: cfg.Genesis, network: cfg.Genesis.ID(), policy: policy,
+		self: crypto.PubkeyToAddress(cfg.Key.PublicKey), relay: parts.Relay, log: cfg.Log, now: time.Now,
+		watchers: map[string]*watcher{},
+	}
+	n.alerts = newAlerts(n.log, n.now)
+	for _, l := range cfg.Genesis.Lanes {
+		if parts.Chains[l.Network] == nil {
+			return nil, fmt.Errorf("lane %q has no endpoints", l.Network)
+		}
+	}
+	if n.led, err = ledger.Open(cfg.DataDir, n.network); err != nil {
+		return nil, err
+	}
+	if err := n.wire(parts); err != nil {
+		return nil, errors.Join(err, n.led.Close())
+	}
+	return n, nil
+}
+
+// wire joins the rooms. Read it as the architecture: who hears whom.
+func (n *Node) wire(parts Parts) error {
+	if err := n.led.Rollback(); err != nil {
+		return err
+	}
+	state, err := batch.NewState(n.genesis)
+	if err != nil {
+		return err
+	}
+	c := &core{
+		key: n.cfg.Key, self: n.self, genesis: n.genesis, network: n.network, led: n.led, vault: parts.Vault,
+		alerts: n.alerts, log: n.log, now: n.now, tasks: make(chan func(), taskQueue), state: state,
+		answered: map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, lanes: map[string]laneFacts{},
+	}
+	n.core = c
+	if n.net, err = parts.Network(n.handlers()); err != nil {
+		return err
+	}
+	c.net = n.net
+	c.engine, err = tss.New(tss.Config{
+		Key: n.cfg.Key, Network: n.network, Transport: tssTransport{n.net}, Log: n.log.Named("tss"), Development: n.cfg.Development,
+	})
+	if err != nil {
+		return err
+	}
+
+	for _, l := range n.genesis.Lanes {
+		n.watchers[l.Network] = &watcher{
+			n: n, lane: l, end: parts.Chains[l.Network], kick: make(chan struct{}, 1), sent: map[ledger.SlotKey]time.Time{},
+		}
+	}
+	n.judge = newJudge(n)
+	if n.reporter, err = newReporter(n); err != nil {
+		return err
+	}
+	if n.intake, err = newIntake(n); err != nil {
+		return err
+	}
+	c.content = n.judge.content
+	c.kick = n.kickLane
+	c.onPaid = n.poke
+	c.onDecision = func(batch.Effects) { n.poke() }
+	return nil
+}
+
+// Run serves until ctx ends or a part fails, then stops everything and closes the ledger. It returns nil after ctx ended.
+func (n *Node) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	n.started = n.now()
+	n.core.ctx = ctx
+
+	parts := []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"network", n.net.Run},
+		{"core", n.core.run},
+		{"intake", n.intake.run},
+		{"judge", n.judge.run},
+		{"reporter", n.reporter.run},
+	}
+	for name, w := range n.watchers {
+		parts = append(parts, struct {
+			name string
+			run  func(context.Context) error
+		}{"lane " + name, w.run})
+	}
+
+	var all sync.WaitGroup
+	for _, p := range parts {
+		all.Go(func() {
+			if err := p.run(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", p.name, err))
+			}
+		})
+	}
+	<-ctx.Done()
+	all.Wait()
+	err := n.led.Close()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return errors.Join(cause, err)
+	}
+	return err
+}
+
+// Close frees what New opened; only for a node that never ran.
+func (n *Node) Close() error { return n.led.Close() }
+
+// kickLane makes a lane's watcher look now.
+func (n *Node) kickLane(network string) {
+	if w := n.watchers[network]; w != nil {
+		select {
+		case w.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// poke tells the judge that the books, the chain or the decisions changed.
+func (n *Node) poke() { n.judge.wake() }
+
+// raiseBooks passes on what the books found.
+func (n *Node) raiseBooks(in []ledger.Alert) {
+	for _, a := range in {
+		n.alerts.raise(Alert{
+			Key: fmt.Sprintf("%s%s%d", a.Code, a.Account.Hex(), a.EventID), Code: string(a.Code), Severity: a.Severity,
+			Text: a.Text, Hint: a.Hint,
+		})
+	}
+}
+
+// tssTransport carries session frames over the peers' streams.
+type tssTransport struct{ net p2p.Network }
+
+// Send implements [tss.Transport].
+func (t tssTransport) Send(to common.Address, frame []byte) error {
+	return t.net.Send(to, protoTSS, frame)
+}
+
+// handlers is the door of the wire: what is authenticated here goes to the core, or is dropped by name.
+func (n *Node) handlers() p2p.Handlers {
+	return p2p.Handlers{
+		Check: n.check,
+		Gossip: func(topic string, author, via common.Address, data []byte) {
+			n.core.offer(func() {
+				if topic == topicVotes {
+					n.hearVoteFrame(data)
+					return
+				}
+				n.core.hearFact(data)
+			})
+		},
+		Frame: n.frame,
+		Request: func(ctx context.Context, _ string, _ common.Address, body []byte) ([]byte, error) {
+			return n.core.answer(ctx, body)
+		},
+		Connected: func(peer common.Address, up bool) {
+			if up {
+				n.core.offer(func() { n.core.greet(peer) })
+			}
+		},
+	}
+}
+
+// errKind refuses a statement that has no place where it came.
+var errKind = errors.New("a statement of another kind belongs here")
+
+// check authenticates gossip before anything of it is decoded further.
+func (n *Node) check(topic string, data []byte) (common.Address, error) {
+	raw, kinds := data, factKinds
+	if topic == topicVotes {
+		var m voteMsg
+		if err := unmarshal(data, &m); err != nil {
+			return common.Address{}, err
+		}
+		raw, kinds = m.Statement, voteKinds
+	}
+	kind, signer, err := quorum.Authenticate(n.network, n.members(), raw)
+	if err != nil {
+		return signer, err
+	}
+	if !kinds[kind] {
+		return signer, fmt.Errorf("%w: %s on %s", errKind, kind, topic)
+	}
+	return signer, nil
+}
+
+var (
+	factKinds = map[quorum.Kind]bool{
+		quorum.KindApprove: true, quorum.KindRefuse: true, quorum.KindView: true, quorum.KindOutcome: true,
+		quorum.KindHalt: true, quorum.KindClear: true,
+	}
+	voteKinds = map[quorum.Kind]bool{quorum.KindProposal: true, quorum.KindPrevote: true, quorum.KindPrecommit: true}
+)
+
+// members are the ids of the committee. They are those of the genesis document: this version changes no members.
+func (n *Node) members() quorum.Members {
+	ids := make(quorum.Members, len(n.genesis.Members))
+	for i, m := range n.genesis.Members {
+		ids[i] = m.Address
+	}
+	return ids
+}
+
+func (n *Node) hearVoteFrame(data []byte) {
+	var m voteMsg
+	if unmarshal(data, &m) == nil {
+		n.core.hearVote(m)
+	}
+}
+
+// frame takes one frame of an authenticated peer.
+func (n *Node) frame(protocol string, from common.Address, frame []byte) {
+	switch protocol {
+	case protoTSS:
+		n.core.engine.Receive(from, frame)
+	case protoVotes:
+		n.core.offer(func() { n.hearVoteFrame(frame) })
+	case protoFacts:
+		n.core.offer(func() { n.hearBundle(frame) })
+	case protoSigning:
+		n.core.offer(func() {
+			var m signMsg
+			if unmarshal(frame, &m) == nil {
+				n.core.hearSigning(from, m)
+			}
+		})
+	}
+}
+
+func (n *Node) hearBundle(frame []byte) {
+	var m factsMsg
+	if unmarshal(frame, &m) != nil || len(m.Statements) > maxBundle {
+		return
+	}
+	for _, raw := range m.Statements {
+		n.core.hearFact(raw)
+	}
+}
+
+// greet shows a peer that just connected what it may have missed.
+func (c *core) greet(peer common.Address) {
+	if facts := c.ownFacts(); len(facts) > 0 {
+		c.send(peer, protoFacts, marshal(factsMsg{Statements: facts[:min(len(facts), maxBundle)]}))
+	}
+}

@@ -1,0 +1,144 @@
+package node
+
+import (
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+	"go.uber.org/zap"
+
+	"conclave/chain"
+	"conclave/ledger"
+	"conclave/quorum"
+)
+
+// finalSeen takes what this node's own endpoints show at a slot's nonce, once it is final: the record first, then the
+// signed OUTCOME.
+func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
+	body := quorum.Outcome{
+		Epoch: c.state.Roster.Epoch, Lane: quorum.LaneKey{ChainID: slot.Key.ChainID, Token: slot.Token, Payer: slot.Key.Payer},
+		Nonce: slot.Key.Nonce, Batch: slot.Batch, K: seen.K, TxHash: seen.TxHash, BlockHash: seen.BlockHash, Status: seen.Status,
+	}
+	var raw []byte
+	ok := c.attempt("record outcome", func(tx *ledger.Tx) error {
+		p, _, err := tx.Payout(slot.Key)
+		if err != nil || p.Stage >= ledger.StageSettled {
+			return err
+		}
+		err = tx.Track(slot.Key, ledger.Payout{
+			Stage: ledger.StageFinal, K: seen.K, TxHash: seen.TxHash, Block: seen.Block, BlockHash: seen.BlockHash, Status: seen.Status,
+		})
+		if err != nil {
+			return err
+		}
+		raw, err = tx.Outcome(body, func(b quorum.Outcome) (quorum.Signed[quorum.Outcome], error) {
+			return quorum.Sign(c.key, c.network, b)
+		})
+		return err
+	})
+	if ok && raw != nil {
+		c.publish(topicFacts, raw)
+		c.maybeSettle(slot.Key)
+	}
+}
+
+// hearOutcome takes another member's OUTCOME. Who still asks about a settled slot is shown what settled it.
+func (c *core) hearOutcome(s quorum.Signed[quorum.Outcome]) {
+	o := s.Body()
+	key := ledger.SlotKey{ChainID: o.Lane.ChainID, Payer: o.Lane.Payer, Nonce: o.Nonce}
+	var added, settled bool
+	ok := c.attempt("keep outcome", func(tx *ledger.Tx) (err error) {
+		if _, settled, err = tx.OutcomeOf(key); err != nil || s.Signer() == c.self {
+			return err
+		}
+		added, err = tx.PutOutcome(s)
+		return err
+	})
+	switch {
+	case !ok:
+		return
+	case settled && s.Signer() != c.self:
+		c.showOutcomes(s.Signer(), key)
+	case added:
+		c.maybeSettle(key)
+	}
+}
+
+func (c *core) showOutcomes(to common.Address, key ledger.SlotKey) {
+	var m factsMsg
+	err := c.led.View(func(tx *ledger.Tx) error {
+		all, err := tx.Outcomes(key)
+		for _, s := range all {
+			m.Statements = append(m.Statements, s.Bytes())
+		}
+		return err
+	})
+	if err == nil && len(m.Statements) > 0 {
+		c.send(to, protoFacts, marshal(m))
+	}
+}
+
+// maybeSettle closes a slot when q OUTCOMEs agree: payment, books and the Relay's call in one transaction.
+func (c *core) maybeSettle(key ledger.SlotKey) {
+	var cert quorum.OutcomeCertificate
+	var slot ledger.Slot
+	var ok bool
+	if !c.attempt("settle", func(tx *ledger.Tx) error {
+		if _, done, err := tx.OutcomeOf(key); err != nil || done {
+			return err
+		}
+		all, err := tx.Outcomes(key)
+		if err != nil {
+			return err
+		}
+		if cert, ok = quorum.CertifyOutcome(c.state.Roster, all); !ok {
+			return nil
+		}
+		if slot, _, err = tx.Slot(key); err != nil {
+			return err
+		}
+		if err := tx.Settle(cert); err != nil {
+			return err
+		}
+		if cert.Outcome().Status != 1 {
+			return nil
+		}
+		for _, wid := range slot.Items {
+			if err := tx.BookPaid(wid); err != nil {
+				return err
+			}
+		}
+		return nil
+	}) || !ok {
+		return
+	}
+	o := cert.Outcome()
+	if o.Status != 1 {
+		c.alerts.raise(Alert{Key: codeFailed + key.String(), Code: codeFailed, Severity: ledger.Critical,
+			Text: fmt.Sprintf("the transaction at %s reverted: %s; its withdrawals %v wait", key, o.TxHash, slot.Items),
+			Hint: "nothing was paid and the nonce is spent; this version cannot release the withdrawals"})
+		return
+	}
+	c.log.Info("paid", zap.Uint64s("withdrawals", slot.Items), zap.Uint64("nonce", key.Nonce), zap.Stringer("tx", o.TxHash))
+	c.onPaid()
+}
+
+// outcomesAgain gossips own OUTCOMEs of slots that are not settled.
+func (c *core) outcomesAgain() {
+	err := c.led.View(func(tx *ledger.Tx) error {
+		return tx.OpenSlots(func(slot ledger.Slot, p ledger.Payout) error {
+			if p.Stage != ledger.StageFinal {
+				return nil
+			}
+			all, err := tx.Outcomes(slot.Key)
+			for _, s := range all {
+				if s.Signer() == c.self {
+					c.publish(topicFacts, s.Bytes())
+				}
+			}
+			return err
+		})
+	})
+	if err != nil {
+		c.stop(err)
+	}
+}

@@ -1,0 +1,445 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"go.uber.org/zap"
+
+	"conclave/chain"
+	"conclave/ledger"
+	"conclave/quorum"
+	"conclave/quorum/batch"
+	"conclave/tss"
+)
+
+// signer turns decided slots into signed transactions, one after the other: the key allows one session at a time. It is
+// part of the core; nil before the network is founded.
+type signer struct {
+	share    *tss.KeyShare // nil when the vault has none: this node then verifies and broadcasts, and never signs
+	attempts *tss.Attempts
+	cancel   context.CancelFunc // of the live session
+	kick     func(network string)
+	stuck    string
+}
+
+// openKey begins to sign with the key in force.
+func (c *core) openKey() error {
+	share, err := c.vault.Share(c.state.Key)
+	if errors.Is(err, ErrNoShare) {
+		c.alerts.raise(alertNoShare(c.state.Payer))
+	} else if err != nil {
+		return fmt.Errorf("open key share: %w", err)
+	}
+	c.founding = nil
+	c.signer = &signer{share: share, kick: c.kick, attempts: tss.NewAttempts(tss.AttemptsConfig{
+		Network: c.network, Epoch: c.state.Roster.Epoch, Key: c.state.Key, Self: c.self, Members: c.state.Roster.IDs(),
+	})}
+	err = c.led.View(func(tx *ledger.Tx) error {
+		return tx.Aborts(c.state.Roster.Epoch, func(raw []byte) error {
+			s, err := quorum.Open[quorum.Abort](c.network, c.state.Roster.IDs(), raw)
+			if err == nil {
+				c.signer.attempts.HearAbort(s)
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("reload aborts: %w", err)
+	}
+	c.signer.next(c)
+	return nil
+}
+
+// decided looks at a new decision.
+func (s *signer) decided(c *core, fx batch.Effects) {
+	if s != nil && fx.Slot != nil {
+		s.next(c)
+	}
+}
+
+// reconsider follows a change of halts: a halted node leaves its session at once.
+func (s *signer) reconsider(c *core) {
+	if s == nil {
+		return
+	}
+	if c.halted() && s.cancel != nil {
+		s.cancel()
+	}
+	s.next(c)
+}
+
+// next opens the earliest decided slot that is unsigned, of whatever lane: one key, one session.
+func (s *signer) next(c *core) {
+	s.attempts.Close()
+	if s.share == nil || c.halted() {
+		return
+	}
+	var first *ledger.Slot
+	var attempt uint64
+	err := c.led.View(func(tx *ledger.Tx) error {
+		err := tx.OpenSlots(func(slot ledger.Slot, p ledger.Payout) error {
+			lane, _ := c.laneNamed(slot.Network)
+			if p.Stage == ledger.StageDecided && (first == nil || slot.Height < first.Height) &&
+				tx.MaySign(lane.Network, common.Address{}) == nil {
+				first = &slot
+			}
+			return nil
+		})
+		if err != nil || first == nil {
+			return err
+		}
+		last, ok, err := tx.HighestAttempt(first.Batch, 0)
+		if ok {
+			attempt = last + 1
+		}
+		return err
+	})
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	if first == nil {
+		return
+	}
+	r, err := c.renderAt(first.Height, 0)
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	s.attempts.Open(tss.Slot{
+		Chain: first.Key.ChainID, Nonce: first.Key.Nonce, Height: first.Height, Batch: first.Batch,
+		Digest: r.Digest, Attempt: attempt,
+	}, c.now())
+	s.tick(c, c.now())
+}
+
+// tick does what the machine of attempts asks for.
+func (s *signer) tick(c *core, now time.Time) {
+	if s == nil || s.share == nil || c.fatal != nil || s.attempts.Slot() == nil {
+		return
+	}
+	s.run(c, s.attempts.Tick(now, c.connected()))
+}
+
+func (s *signer) run(c *core, fx tss.Effects) {
+	if fx.Ready != nil {
+		s.ready(c, *fx.Ready)
+	}
+	if fx.Abort != nil {
+		s.abort(c, *fx.Abort)
+	}
+	if fx.Stuck != "" && fx.Stuck != s.stuck {
+		s.stuck = fx.Stuck
+		c.alerts.raise(alertStuck(fx.Stuck))
+	}
+	if fx.Start != nil {
+		c.sendAll(protoSigning, marshal(signMsg{signStart, marshal(*fx.Start)}))
+	}
+	if fx.Join != nil {
+		s.join(c, *fx.Join)
+	}
+}
+
+// ready records, signs and sends this node's READY; the same again sends the same bytes.
+func (s *signer) ready(c *core, body quorum.Ready) {
+	var raw []byte
+	ok := c.attempt("record ready", func(tx *ledger.Tx) (err error) {
+		raw, err = tx.Ready(body, func(b quorum.Ready) (quorum.Signed[quorum.Ready], error) {
+			return quorum.Sign(c.key, c.network, b)
+		})
+		return err
+	})
+	if !ok {
+		return
+	}
+	c.sendAll(protoSigning, marshal(signMsg{signStatement, raw}))
+	if own, err := quorum.Open[quorum.Ready](c.network, c.state.Roster.IDs(), raw); err == nil {
+		s.attempts.Hear(own, c.now())
+	}
+}
+
+func (s *signer) abort(c *core, body quorum.Abort) {
+	var raw []byte
+	ok := c.attempt("record abort", func(tx *ledger.Tx) (err error) {
+		raw, err = tx.Abort(body.Epoch, body.Session, func(b quorum.Abort) (quorum.Signed[quorum.Abort], error) {
+			return quorum.Sign(c.key, c.network, b)
+		})
+		return err
+	})
+	if !ok {
+		return
+	}
+	c.sendAll(protoSigning, marshal(signMsg{signStatement, raw}))
+	if own, err := quorum.Open[quorum.Abort](c.network, c.state.Roster.IDs(), raw); err == nil {
+		s.attempts.HearAbort(own)
+	}
+}
+
+// join records the intent, makes the warrant from it and the decision, and signs off the core.
+func (s *signer) join(c *core, session quorum.Session) {
+	w, err := c.warrant(session)
+	if err != nil {
+		c.log.Error("session not joined", zap.Uint64("height", s.attempts.Slot().Height), zap.Error(err))
+		s.run(c, s.attempts.Ended(tss.Outcome{Ending: tss.NotStarted}, session, c.now()))
+		return
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	s.cancel = cancel
+	share := s.share
+	go func() {
+		out := c.engine.Sign(ctx, w, share, 0)
+		cancel()
+		c.post(func() { s.ended(c, session, out) })
+	}()
+}
+
+// warrant is the authority for one session: the stored decision verified again, and an intent that is on disk.
+func (c *core) warrant(session quorum.Session) (tss.Warrant, error) {
+	slot := c.signer.attempts.Slot()
+	committed, err := c.decisionAt(slot.Height)
+	if err != nil {
+		return tss.Warrant{}, err
+	}
+	intent, err := c.led.RecordIntent(ledger.IntentFields{
+		Slot:  ledger.SlotKey{ChainID: session.Chain, Payer: c.state.Payer, Nonce: session.Nonce},
+		Batch: session.Batch, K: session.K, Attempt: session.Attempt, Session: session.Hash(), Set: session.Set,
+		Digest: session.Digest,
+	})
+	if err != nil {
+		return tss.Warrant{}, err
+	}
+	return tss.NewWarrant(committed, intent, session, func(value []byte, k uint64) (common.Hash, error) {
+		r, err := c.render(value, k)
+		return r.Digest, err
+	})
+}
+
+func (s *signer) ended(c *core, session quorum.Session, out tss.Outcome) {
+	s.cancel = nil
+	if out.Ending == tss.Signed {
+		c.storeSigned(doneMsg{Batch: session.Batch, K: session.K, Sig: out.Signature}, true)
+	} else {
+		c.log.Warn("signing session failed", zap.Stringer("ending", out.Ending), zap.Uint64("attempt", session.Attempt),
+			zap.Uint64("nonce", session.Nonce), zap.Stringers("silent", out.Silent), zap.Error(out.Err))
+	}
+	s.run(c, s.attempts.Ended(out, session, c.now()))
+	if s.attempts.Slot() == nil {
+		s.next(c)
+	}
+}
+
+// storeSigned keeps a signed transaction, own or shown, and hands it to the watcher for broadcast. The signature is
+// checked against this node's own rendering of the decided batch.
+func (c *core) storeSigned(m doneMsg, own bool) {
+	var slot ledger.Slot
+	var known, ok bool
+	err := c.led.View(func(tx *ledger.Tx) (err error) {
+		if slot, ok, err = tx.SlotOfBatch(m.Batch); err != nil || !ok {
+			return err
+		}
+		_, known, err = tx.Signed(m.Batch, m.K)
+		return err
+	})
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	if !ok || known {
+		return
+	}
+	r, err := c.renderAt(slot.Height, m.K)
+	if err != nil {
+		return
+	}
+	signed, err := r.Assemble(m.Sig[:])
+	if err != nil {
+		c.log.Warn("signed transaction refused", zap.Stringer("batch", m.Batch), zap.Error(err))
+		return
+	}
+	if !c.update("store signed bytes", func(tx *ledger.Tx) error { return tx.PutSigned(m.Batch, m.K, signed.Raw, signed.Hash) }) {
+		return
+	}
+	c.log.Info("signed", zap.Uint64("height", slot.Height), zap.Uint64("nonce", slot.Key.Nonce), zap.Stringer("tx", signed.Hash))
+	if own {
+		c.sendAll(protoSigning, marshal(signMsg{signDone, marshal(m)}))
+	}
+	if c.signer != nil && c.signer.attempts.Slot() != nil && c.signer.attempts.Slot().Batch == m.Batch && !c.signer.attempts.Live() {
+		c.signer.next(c)
+	}
+	c.kick(slot.Network)
+}
+
+// hearSigning takes one message of the signing protocol from an authenticated peer.
+func (c *core) hearSigning(from common.Address, m signMsg) {
+	switch m.Kind {
+	case signStatement:
+		c.hearSigningStatement(from, m.Body)
+	case signStart:
+		var start tss.Start
+		if c.signer == nil || c.signer.share == nil || unmarshal(m.Body, &start) != nil {
+			return
+		}
+		fx, err := c.signer.attempts.Follow(from, start, c.now())
+		if err != nil {
+			c.log.Debug("session start refused", zap.Stringer("from", from), zap.Error(err))
+			return
+		}
+		c.signer.run(c, fx)
+	case signDone:
+		var done doneMsg
+		if unmarshal(m.Body, &done) == nil {
+			c.storeSigned(done, false)
+		}
+	case signFounding:
+		var action quorum.MembersAction
+		if unmarshal(m.Body, &action) == nil {
+			c.founding.adopt(c, action)
+		}
+	case signCanary:
+		var canary canaryMsg
+		if unmarshal(m.Body, &canary) == nil {
+			c.founding.complete(c, canary.Canary)
+		}
+	case signDecision:
+		var d quorum.UncheckedDecision
+		if unmarshal(m.Body, &d) != nil {
+			return
+		}
+		if d.Commit.Height > c.state.Height+1 {
+			c.behind[from] = max(c.behind[from], d.Commit.Height)
+		} else if err := c.hearDecision(d); err != nil {
+			c.log.Warn("bad decision shown", zap.Stringer("from", from), zap.Error(err))
+		}
+	}
+}
+
+func (c *core) hearSigningStatement(from common.Address, raw []byte) {
+	kind, err := quorum.PeekKind(raw)
+	if err != nil {
+		return
+	}
+	members := c.state.Roster.IDs()
+	switch kind {
+	case quorum.KindCeremony:
+		if s, err := quorum.Open[quorum.Ceremony](c.network, members, raw); err == nil && s.Signer() == from {
+			c.founding.hearCall(c, s)
+		}
+	case quorum.KindReady:
+		if s, err := quorum.Open[quorum.Ready](c.network, members, raw); err == nil {
+			c.hearReady(from, s)
+		}
+	case quorum.KindAbort:
+		if s, err := quorum.Open[quorum.Abort](c.network, members, raw); err == nil && c.signer != nil {
+			if c.attempt("keep abort", func(tx *ledger.Tx) error { _, err := tx.PutAbort(s); return err }) {
+				c.signer.attempts.HearAbort(s)
+			}
+		}
+	}
+}
+
+// hearReady takes a READY. For what is signed the answer is the bytes; for a batch that is not known, the way to it.
+func (c *core) hearReady(from common.Address, s quorum.Signed[quorum.Ready]) {
+	b := s.Body()
+	if b.Height > c.state.Height {
+		c.behind[from] = max(c.behind[from], b.Height)
+		return
+	}
+	var signed ledger.Signed
+	var ok bool
+	err := c.led.View(func(tx *ledger.Tx) (err error) { signed, ok, err = tx.Signed(b.Batch, b.KMax); return err })
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	if ok {
+		tx, err := chain.DecodeTx(signed.Raw)
+		if err == nil {
+			c.send(from, protoSigning, marshal(signMsg{signDone, marshal(doneMsg{b.Batch, signed.K, quorum.Signature(tx.Signature)})}))
+		}
+		return
+	}
+	if c.signer != nil && c.signer.share != nil {
+		c.signer.attempts.Hear(s, c.now())
+		c.signer.tick(c, c.now())
+	}
+}
+
+// decisionAt returns a stored decision, its certificate verified again by the roster of its epoch.
+func (c *core) decisionAt(height uint64) (quorum.Committed, error) {
+	var d quorum.UncheckedDecision
+	roster := c.state.Roster
+	err := c.led.View(func(tx *ledger.Tx) (err error) {
+		var ok bool
+		if d, ok, err = tx.Decision(height); err != nil {
+			return err
+		}
+		if !ok {
+			return fmt.Errorf("decision %d: %w", height, ledger.ErrNotFound)
+		}
+		if at, ok, err := tx.EpochAt(height); err != nil {
+			return err
+		} else if ok {
+			roster = at
+		}
+		return nil
+	})
+	if err != nil {
+		return quorum.Committed{}, err
+	}
+	return d.Verify(c.network, roster)
+}
+
+// renderAt renders the transaction of a decided slot.
+func (c *core) renderAt(height, k uint64) (chain.Rendered, error) {
+	committed, err := c.decisionAt(height)
+	if err != nil {
+		return chain.Rendered{}, err
+	}
+	return c.render(committed.Value(), k)
+}
+
+func (c *core) render(value []byte, k uint64) (chain.Rendered, error) {
+	p, err := paymentOf(value, c.state.Lanes)
+	if err != nil {
+		return chain.Rendered{}, err
+	}
+	return chain.Render(p, uint(k))
+}
+
+// paymentOf derives the payment of a decided batch from its bytes alone.
+func paymentOf(value []byte, lanes []quorum.Lane) (chain.Payment, error) {
+	b, err := batch.Decode(value)
+	if err != nil {
+		return chain.Payment{}, err
+	}
+	if len(b.Items) != 1 {
+		return chain.Payment{}, errors.New("the batch pays nobody")
+	}
+	for _, l := range lanes {
+		if l.Key(b.Lane.Payer) != b.Lane {
+			continue
+		}
+		item := b.Items[0].Content
+		fees := chain.Fees{Offer: b.Offer, Tip: b.Tip, FeeCap: b.FeeCap}
+		return chain.Transfer(chainLane(l), b.Lane.Payer, b.Nonce, item.To, item.Amount, b.GasLimit, fees), nil
+	}
+	return chain.Payment{}, fmt.Errorf("no lane of chain %d", b.Lane.ChainID)
+}
+
+// chainLane is a genesis lane as the chain room knows it.
+func chainLane(l quorum.Lane) chain.Lane {
+	out := chain.Lane{
+		Network: l.Network, ChainID: l.ChainID, Token: l.Token, Deposit: l.DepositAddress,
+		BenefitContract: l.BenefitContract, Way: l.Way, Finality: chain.Finality{Depth: l.Finality},
+	}
+	if l.Finality == 0 {
+		out.Finality = chain.Finality{Tag: true}
+	}
+	return out
+}
+
+func (c *core) laneNamed(network string) (quorum.Lane, bool) { return c.genesis.LaneOf(network) }

@@ -1,0 +1,340 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"conclave/chain"
+	"conclave/ledger"
+	"conclave/quorum"
+)
+
+// Rhythms of a lane's watcher.
+const (
+	watchEvery     = time.Second
+	rebroadcast    = 5 * time.Second  // the same signed bytes are sent again while no block holds them
+	watchTimeout   = 15 * time.Second // for one look at a lane
+	heardWithin    = 30 * time.Second // who counts as heard, before this node calls a payment foreign
+	maxOpenDeposit = 64               // deposits that are proven in one look
+)
+
+// watcher follows one lane on this node's own endpoints: funds and nonce for the VIEW, deposits, and the way of every
+// decided transaction to finality. It owns nothing: what it sees goes to the ledger or to the core.
+type watcher struct {
+	n       *Node
+	lane    quorum.Lane
+	end     chain.Endpoint
+	kick    chan struct{}
+	sent    map[ledger.SlotKey]time.Time
+	checked bool // the start-up check of the nonce has passed
+	after   uint64
+}
+
+// run looks at the lane every second, and at once when it is kicked.
+func (w *watcher) run(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-w.kick:
+		}
+		look, cancel := context.WithTimeout(ctx, watchTimeout)
+		err := w.look(look)
+		cancel()
+		w.report(ctx, err)
+	}
+}
+
+// report alerts about what went wrong and recovers when it went well.
+func (w *watcher) report(ctx context.Context, err error) {
+	var split *chain.Disagreement
+	switch {
+	case ctx.Err() != nil:
+	case errors.As(err, &split):
+		w.n.alerts.raise(alertLane(codeChainSplit, w.lane.Network, err))
+	case err != nil:
+		w.n.alerts.raise(alertLane(codeChainDown, w.lane.Network, err))
+	default:
+		w.n.alerts.recover(codeChainDown + w.lane.Network)
+		w.n.alerts.recover(codeChainSplit + w.lane.Network)
+	}
+}
+
+func (w *watcher) look(ctx context.Context) error {
+	if err := w.broadcast(ctx); err != nil {
+		return err
+	}
+	if err := w.survey(ctx); err != nil {
+		return err
+	}
+	if err := w.observe(ctx); err != nil {
+		return err
+	}
+	return w.deposits(ctx)
+}
+
+// survey reads what the VIEW says of the lane.
+func (w *watcher) survey(ctx context.Context) error {
+	key, ok := w.key()
+	if !ok {
+		return nil
+	}
+	s, err := chain.SurveyLane(ctx, w.end, chainLane(w.lane), key.Payer)
+	if err != nil {
+		return err
+	}
+	view := quorum.LaneView{Lane: key, Block: s.Final.Number, Nonce: s.Nonce, Balance: s.Token, Gas: s.Gas, BaseFee: s.Final.BaseFee}
+	w.n.core.post(func() { w.n.core.laneSeen(w.lane.Network, view) })
+	return w.checkNonce(ctx, key, s.Nonce)
+}
+
+// key names the lane once the committee has a payer.
+func (w *watcher) key() (quorum.LaneKey, bool) {
+	var key quorum.LaneKey
+	var ok bool
+	err := w.n.led.View(func(tx *ledger.Tx) error {
+		payer, founded, err := tx.Payer()
+		key, ok = w.lane.Key(payer), founded
+		return err
+	})
+	return key, ok && err == nil
+}
+
+// checkNonce halts when the payer's final transactions cannot all be ours. A node that lags would halt everyone, so it
+// speaks only after it heard q−1 others lately and holds every decision that they show.
+func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint64) error {
+	settled, decided := uint64(0), uint64(0)
+	err := w.n.led.View(func(tx *ledger.Tx) error {
+		last, ok := tx.LastNonce(key.Nonces())
+		if !ok {
+			return nil
+		}
+		decided = last + 1 - w.lane.FirstNonce
+		return tx.Slots(func(s ledger.Slot, p ledger.Payout) error {
+			if s.Key.Nonces() == key.Nonces() && p.Stage >= ledger.StageSettled {
+				settled++
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) == nil {
+		return nil
+	}
+	caughtUp := false
+	if err := w.n.core.ask(ctx, func() { caughtUp = w.n.core.caughtUp() }); err != nil || !caughtUp {
+		return err
+	}
+	if final < w.lane.FirstNonce+settled {
+		// Endpoints that lag behind what is settled show an older chain: that is a reason to wait, not to halt.
+		return fmt.Errorf("final nonce %d is below what is settled: the endpoints lag", final)
+	}
+	reason := fmt.Sprintf("%s: payer %s has %d final transactions, decisions explain %d", w.lane.Network, key.Payer, final, w.lane.FirstNonce+decided)
+	w.n.core.post(func() { w.n.core.trip("foreign-payment", reason) })
+	return nil
+}
+
+// broadcast sends every signed transaction that no block holds. The record that it is about to leave comes first.
+func (w *watcher) broadcast(ctx context.Context) error {
+	type due struct {
+		slot ledger.Slot
+		tx   ledger.Signed
+	}
+	var out []due
+	now := w.n.now()
+	err := w.n.led.View(func(tx *ledger.Tx) error {
+		return tx.OpenSlots(func(s ledger.Slot, p ledger.Payout) error {
+			if s.Network != w.lane.Network || (p.Stage != ledger.StageSigned && p.Stage != ledger.StageBroadcast) ||
+				now.Sub(w.sent[s.Key]) < rebroadcast {
+				return nil
+			}
+			return tx.SignedOf(s.Batch, func(signed ledger.Signed) error {
+				out = append(out, due{s, signed})
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range out {
+		err := w.n.led.Update(func(tx *ledger.Tx) error {
+			return tx.Track(d.slot.Key, ledger.Payout{Stage: ledger.StageBroadcast, K: d.tx.K, TxHash: d.tx.Hash})
+		})
+		if err != nil {
+			w.n.core.post(func() { w.n.core.stop(fmt.Errorf("record broadcast: %w", err)) })
+			return err
+		}
+		w.sent[d.slot.Key] = now
+		err = w.end.SendRaw(ctx, d.tx.Raw)
+		if err != nil && !errors.Is(err, chain.ErrKnown) && !errors.Is(err, chain.ErrNonceUsed) {
+			w.n.log.Info("broadcast not taken", zap.Stringer("tx", d.tx.Hash), zap.Error(err))
+		}
+	}
+	return nil
+}
+
+// observe follows every open slot of the lane on chain.
+func (w *watcher) observe(ctx context.Context) error {
+	type open struct {
+		slot  ledger.Slot
+		stage ledger.Payout
+		track chain.Track
+		value []byte
+	}
+	var all []open
+	err := w.n.led.View(func(tx *ledger.Tx) error {
+		return tx.OpenSlots(func(s ledger.Slot, p ledger.Payout) error {
+			if s.Network != w.lane.Network || p.Stage == ledger.StageDecided && w.n.now().UnixMilli()-int64(p.Changed) < 2000 {
+				return nil
+			}
+			o := open{slot: s, stage: p}
+			d, _, err := tx.Decision(s.Height)
+			if err != nil {
+				return err
+			}
+			o.value = d.Value
+			err = tx.SignedOf(s.Batch, func(signed ledger.Signed) error {
+				o.track.Signed = append(o.track.Signed, chain.SignedRef{K: signed.K, Hash: signed.Hash})
+				return nil
+			})
+			all = append(all, o)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		payment, err := paymentOf(o.value, w.n.genesis.Lanes)
+		if err != nil {
+			return err
+		}
+		look, err := chain.Observe(ctx, w.end, payment, o.track)
+		if err != nil {
+			return err
+		}
+		w.seen(o.slot, o.stage, look)
+	}
+	return nil
+}
+
+// seen records what the chain shows at a slot's nonce.
+func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
+	core := w.n.core
+	switch {
+	case look.Seen == nil:
+		if was.Stage == ledger.StageMined {
+			w.track(slot.Key, ledger.Payout{Stage: ledger.StageBroadcast, K: was.K, TxHash: was.TxHash})
+		}
+	case !look.Seen.Ours && look.Seen.Block <= look.Final:
+		reason := fmt.Sprintf("%s holds transaction %s, which this network did not render", slot.Key, look.Seen.TxHash)
+		core.post(func() {
+			if core.caughtUp() {
+				core.trip("foreign-payment", reason)
+			}
+		})
+	case !look.Seen.Ours:
+	case look.Seen.Block <= look.Final:
+		seen := *look.Seen
+		core.post(func() { core.finalSeen(slot, seen) })
+	case was.Stage != ledger.StageMined || was.BlockHash != look.Seen.BlockHash:
+		w.track(slot.Key, ledger.Payout{
+			Stage: ledger.StageMined, K: look.Seen.K, TxHash: look.Seen.TxHash, Block: look.Seen.Block,
+			BlockHash: look.Seen.BlockHash, Status: look.Seen.Status,
+		})
+	}
+}
+
+func (w *watcher) track(key ledger.SlotKey, to ledger.Payout) {
+	err := w.n.led.Update(func(tx *ledger.Tx) error { return tx.Track(key, to) })
+	if err != nil && !isRule(err) {
+		w.n.core.post(func() { w.n.core.stop(fmt.Errorf("track %s: %w", key, err)) })
+	}
+}
+
+// deposits proves what the Relay credited on this lane.
+func (w *watcher) deposits(ctx context.Context) error {
+	var open []ledger.Event
+	err := w.n.led.View(func(tx *ledger.Tx) (err error) { open, err = tx.OpenDeposits(w.after, maxOpenDeposit); return err })
+	if err != nil {
+		return err
+	}
+	if len(open) < maxOpenDeposit {
+		w.after = 0
+	} else {
+		w.after = open[len(open)-1].ID
+	}
+	changed := false
+	for _, e := range open {
+		if e.Deposit.Network != w.lane.Network {
+			continue
+		}
+		amount, ok := ledger.ParseAmount(e.Amount)
+		if !ok {
+			continue
+		}
+		found, err := chain.VerifyDeposit(ctx, w.end, chainLane(w.lane), e.Deposit.TxHash, e.Account, amount)
+		if err != nil {
+			return err
+		}
+		moved, err := w.prove(e, found)
+		if err != nil {
+			w.n.core.post(func() { w.n.core.stop(err) })
+			return err
+		}
+		changed = changed || moved
+	}
+	if changed {
+		w.n.poke()
+	}
+	return nil
+}
+
+func (w *watcher) prove(e ledger.Event, found chain.DepositFinding) (changed bool, err error) {
+	proof := map[chain.Proof]ledger.Proof{
+		chain.Unknown: ledger.Unproven, chain.Pending: ledger.Pending, chain.Proven: ledger.Counted, chain.Contradicted: ledger.Contradicted,
+	}[found.Proof]
+	var raised []ledger.Alert
+	err = w.n.led.Update(func(tx *ledger.Tx) error {
+		was, ok := tx.ProofOf(e.ID)
+		if !ok || was == proof {
+			return nil
+		}
+		changed = true
+		raised, err = tx.SetProof(e.ID, proof, uint64(w.n.now().UnixMilli()))
+		return err
+	})
+	w.n.raiseBooks(raised)
+	return changed, err
+}
+
+// caughtUp reports whether this node heard q−1 others lately and holds every decision that they show.
+func (c *core) caughtUp() bool {
+	heard := 0
+	for _, v := range c.pool.views {
+		age := c.now().UnixMilli() - int64(v.Body().Time)
+		if v.Signer() == c.self || age > heardWithin.Milliseconds() {
+			continue
+		}
+		heard++
+		if v.Body().Height > c.state.Height {
+			return false
+		}
+	}
+	for _, height := range c.behind {
+		if height > c.state.Height {
+			return false
+		}
+	}
+	return heard >= c.state.Roster.Q()-1
+}
