@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -75,7 +76,12 @@ func TestTheFuseStopsVerdictsReadysAndSessions(t *testing.T) {
 	p.refused(ErrNotFound, func(tx *Tx) error { _, err := tx.ClearHalt("again", by[quorum.Clear](p, 0)); return err })
 
 	require.NotEqual(t, raw, p.trip(stopAll), "a cleared halt does not count again")
-	require.Error(t, p.l.Update(func(tx *Tx) error { _, err := tx.TripFuse(quorum.Halt{}, by[quorum.Halt](p, 0)); return err }))
+	require.ErrorContains(t, p.l.Update(func(tx *Tx) error {
+		_, err := tx.TripFuse(quorum.Halt{}, func(quorum.Halt) (quorum.Signed[quorum.Halt], error) {
+			return quorum.Signed[quorum.Halt]{}, errors.New("nobody is asked to sign it")
+		})
+		return err
+	}), "out of bounds")
 }
 
 func TestScopes(t *testing.T) {
@@ -108,7 +114,7 @@ func TestScopes(t *testing.T) {
 func TestFPlusOneHaltsStopEveryone(t *testing.T) {
 	p := newProtoNet(t, 4)
 	one := p.halts(1, stopAll)
-	p.halts(1, quorum.Halt{Epoch: 1, Code: "again"})
+	again := p.halts(1, quorum.Halt{Epoch: 1, Code: "again"})
 	require.False(t, p.networkHalted(quorum.ScopeAll, ""), "one member counts once")
 	p.update(func(tx *Tx) error { _, err := p.approve(tx, 1); return err })
 	two := p.halts(2, stopAll)
@@ -127,6 +133,8 @@ func TestFPlusOneHaltsStopEveryone(t *testing.T) {
 	require.True(t, p.networkHalted(quorum.ScopeAll, ""), "two are left: the own one and the first")
 	require.NoError(t, p.clears(1, one))
 	require.True(t, p.networkHalted(quorum.ScopeAll, ""), "that member halted twice")
+	require.NoError(t, p.clears(1, again))
+	require.False(t, p.networkHalted(quorum.ScopeAll, ""), "one is left")
 	p.reopen()
 	n := 0
 	p.view(func(tx *Tx) error { return tx.Halts(func(HaltRecord) error { n++; return nil }) })

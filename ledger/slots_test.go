@@ -499,7 +499,7 @@ func TestSettlePays(t *testing.T) {
 	p := newProtoNet(t, 4)
 	c := p.pay(0, 1, 2)
 	cert := p.certify(p.outcome(0, c, 1))
-	require.Error(t, p.l.Update(func(tx *Tx) error { return tx.Settle(quorum.OutcomeCertificate{}) }))
+	require.ErrorContains(t, p.l.Update(func(tx *Tx) error { return tx.Settle(quorum.OutcomeCertificate{}) }), "no certificate")
 	p.update(func(tx *Tx) error { return tx.Settle(cert) })
 	p.update(func(tx *Tx) error { return tx.Settle(cert) })
 	require.Equal(t, StageSettled, p.stage(0).Stage)
@@ -533,6 +533,25 @@ func TestSettlePays(t *testing.T) {
 	other := p.outcome(0, c, 1)
 	other.TxHash = common.HexToHash("0x5")
 	p.refused(ErrConflict, func(tx *Tx) error { return tx.Settle(p.certify(other)) })
+	other = p.outcome(0, c, 1)
+	other.K = 1
+	p.refused(ErrConflict, func(tx *Tx) error { return tx.Settle(p.certify(other)) })
+}
+
+func TestNothingIsPaidTwice(t *testing.T) {
+	p := newProtoNet(t, 4)
+	c := p.pay(0, 1)
+	p.refused(ErrConflict, func(tx *Tx) error {
+		return errors.Join(tx.put(bucketPaid, be64(1), Paid{WID: 1}), tx.Settle(p.certify(p.outcome(0, c, 1))))
+	})
+}
+
+func TestSettleNeedsTheEpochInForce(t *testing.T) {
+	p := newProtoNet(t, 4)
+	c := p.pay(0, 1)
+	old := p.certify(p.outcome(0, c, 1))
+	p.decide(DecisionEffects{Members: p.members(2)})
+	p.refused(ErrNotInForce, func(tx *Tx) error { return tx.Settle(old) })
 }
 
 func TestARevertedPayoutPaysNothing(t *testing.T) {
