@@ -28,10 +28,14 @@ type FileError struct {
 }
 
 func (e *FileError) Error() string {
+	text := e.Err.Error()
 	if e.Line > 0 {
-		return fmt.Sprintf("%s: line %d: %v", e.Path, e.Line, e.Err)
+		text = fmt.Sprintf("line %d: %s", e.Line, text)
 	}
-	return fmt.Sprintf("%s: %v", e.Path, e.Err)
+	if e.Path == "" {
+		return text
+	}
+	return e.Path + ": " + text
 }
 
 // Unwrap returns the cause.
@@ -120,6 +124,11 @@ func bare(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+// AtLine is for other TOML files that people write: the library's error as one line with its position.
+func AtLine(err error) error {
+	return positioned(err)
 }
 
 // positioned turns the library's errors into one line with its position.

@@ -34,6 +34,25 @@ func (e *Env) Run(f func(cmd *cobra.Command, args []string) error) func(*cobra.C
 	}
 }
 
+// Group is a verb that only holds others. Alone, or with a word that it does not know, it is a usage error: cobra would print
+// help and succeed, and a script would take that for done.
+func (e *Env) Group(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
+	group.AddCommand(verbs...)
+	group.RunE = func(cmd *cobra.Command, args []string) error {
+		names := make([]string, len(cmd.Commands()))
+		for i, sub := range cmd.Commands() {
+			names[i] = sub.Name()
+		}
+		help := "`" + cmd.CommandPath() + " --help`"
+		if len(args) > 0 {
+			return Errorf(Usage, help, "unknown command %q for %q", args[0], cmd.CommandPath())
+		}
+		return Errorf(Usage, help, "%s: give one of %s", cmd.CommandPath(), strings.Join(names, ", "))
+	}
+	return group
+}
+
 // Execute runs the command line and returns the exit code.
 func (e *Env) Execute(root *cobra.Command, args []string) Code {
 	root.SetArgs(args)

@@ -1,0 +1,12 @@
+package main
+
+import (
+	"os"
+
+	"conclave/cmd/conclave/internal/cli"
+)
+
+func main() {
+	env := cli.System()
+	os.Exit(int(env.Execute(newRoot(env), os.Args[1:])))
+}

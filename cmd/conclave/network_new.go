@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"conclave/cmd/conclave/internal/cli"
+	"conclave/node/config"
+	"conclave/quorum"
+	"conclave/quorum/governance"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
+)
+
+// recommendedMembers is the smallest committee that pays while one of its nodes is down.
+const recommendedMembers = 4
+
+type newFlags struct {
+	name, lanes, policy, fee, dao, out string
+	members, vesting                   []string
+}
+
+func newNetworkNew(env *cli.Env) *cobra.Command {
+	var f newFlags
+	cmd := &cobra.Command{
+		Use:   "new --name N --members A.json,B.json,… --lanes lanes.toml --policy policy.toml --fee-address A --dao-address A --out FILE",
+		Short: "Make the genesis document out of the members' records, the lanes and the policy",
+		Args:  cobra.NoArgs,
+		RunE:  env.Run(func(*cobra.Command, []string) error { return runNew(env, f) }),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.name, "name", "", "the network's name (required)")
+	flags.StringSliceVar(&f.members, "members", nil, "member records, separated by commas or repeated (required)")
+	flags.StringVar(&f.lanes, "lanes", "", "TOML file with one [[lane]] per payout network: network, chain_id, token, deposit_address,\n"+
+		"benefit_contract, finality (blocks on top, 0: the chain's finalized tag), first_nonce, min_endpoints (required)")
+	flags.StringVar(&f.policy, "policy", "", "the policy file, whose bytes become part of the document (required)")
+	flags.StringVar(&f.fee, "fee-address", "", "the account that withdrawal fees are credited to (required)")
+	flags.StringVar(&f.dao, "dao-address", "", "the DAO's account (required)")
+	flags.StringSliceVar(&f.vesting, "vesting-admin", nil, "address that may sign vesting schedules; repeatable")
+	flags.StringVar(&f.out, "out", "", "the new file (required)")
+	return cmd
+}
+
+func runNew(env *cli.Env, f newFlags) error {
+	g, err := f.document()
+	if err != nil {
+		return err
+	}
+	file, err := governance.MarshalGenesis(g)
+	if err != nil {
+		return err
+	}
+	if err := writeNew(f.out, file); err != nil {
+		return err
+	}
+	n := len(g.Members)
+	if n < recommendedMembers {
+		env.Note("%d members: safe, but one node down stops payouts; for pilots only", n)
+	}
+	env.Note("%s: %d members, %d operators must sign; send it to all of them", f.out, n, quorum.Size(n))
+	out := joined{ID: g.ID(), Network: g.Name, Need: quorum.Size(n)}
+	return env.Print(out, writeTo(fmt.Appendln(nil, out.ID)))
+}
+
+// writeNew never replaces a document: the one that is there may carry signatures.
+func writeNew(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return cli.With(cli.Usage, fmt.Errorf("write genesis: %w", err), "choose a new file")
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("write genesis: %w", err), os.Remove(path))
+	}
+	return nil
+}
+
+func (f newFlags) document() (quorum.Genesis, error) {
+	g := quorum.Genesis{Version: quorum.GenesisVersion, Name: f.name}
+	if err := f.check(); err != nil {
+		return g, err
+	}
+	g.FeeAddress, g.DaoAddress = common.HexToAddress(f.fee), common.HexToAddress(f.dao)
+	for _, a := range f.vesting {
+		g.VestingAdmins = append(g.VestingAdmins, common.HexToAddress(a))
+	}
+	for _, path := range f.members {
+		m, err := readRecord(path)
+		if err != nil {
+			return g, err
+		}
+		g.Members = append(g.Members, m.Member)
+	}
+	slices.SortFunc(g.Members, func(a, b quorum.Member) int { return a.Address.Cmp(b.Address) })
+
+	policy, err := os.ReadFile(f.policy)
+	if err != nil {
+		return g, cli.With(cli.Usage, fmt.Errorf("policy: %w", err), "")
+	}
+	g.Policy = string(policy)
+	if g.Lanes, err = readLanes(f.lanes); err != nil {
+		return g, err
+	}
+	return g, cli.With(cli.Usage, g.Check(), "")
+}
+
+func (f newFlags) check() error {
+	for _, flag := range [][2]string{{"--name", f.name}, {"--lanes", f.lanes}, {"--policy", f.policy}, {"--out", f.out}} {
+		if flag[1] == "" {
+			return cli.Errorf(cli.Usage, "`conclave network new --help`", "network new: %s is required", flag[0])
+		}
+	}
+	if len(f.members) == 0 {
+		return cli.Errorf(cli.Usage, "`conclave network new --help`", "network new: --members is required")
+	}
+	for _, flag := range [][2]string{{"--fee-address", f.fee}, {"--dao-address", f.dao}} {
+		if err := checkAddress(flag[0], flag[1]); err != nil {
+			return err
+		}
+	}
+	for _, a := range f.vesting {
+		if err := checkAddress("--vesting-admin", a); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Lstat(f.out); !errors.Is(err, fs.ErrNotExist) {
+		return cli.Errorf(cli.Usage, "choose a new file: the one that is there may carry signatures", "write genesis: %s exists", f.out)
+	}
+	return nil
+}
+
+// lanesFile is the file of --lanes.
+type lanesFile struct {
+	Lanes []struct {
+		Network         string `toml:"network"`
+		ChainID         uint64 `toml:"chain_id"`
+		Token           string `toml:"token"` // empty: the native coin
+		DepositAddress  string `toml:"deposit_address"`
+		BenefitContract string `toml:"benefit_contract"` // empty: the chain binds no benefit addresses
+		Finality        uint64 `toml:"finality"`
+		FirstNonce      uint64 `toml:"first_nonce"`
+		MinEndpoints    uint64 `toml:"min_endpoints"`
+	} `toml:"lane"`
+}
+
+func readLanes(path string) ([]quorum.Lane, error) {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return nil, cli.With(cli.Usage, fmt.Errorf("lanes: %w", err), "")
+	}
+	var f lanesFile
+	if err := toml.NewDecoder(bytes.NewReader(file)).DisallowUnknownFields().Decode(&f); err != nil {
+		return nil, cli.With(cli.Usage, fmt.Errorf("%s: %w", path, config.AtLine(err)), "`conclave network new --help` names the keys")
+	}
+	var lanes []quorum.Lane
+	for i, l := range f.Lanes {
+		lane := quorum.Lane{
+			Network: l.Network, ChainID: l.ChainID, Way: quorum.WaySingle, Finality: l.Finality, FirstNonce: l.FirstNonce, MinEndpoints: l.MinEndpoints,
+		}
+		for _, field := range []struct {
+			key, text string
+			into      *common.Address
+		}{
+			{"token", l.Token, &lane.Token}, {"deposit_address", l.DepositAddress, &lane.DepositAddress},
+			{"benefit_contract", l.BenefitContract, &lane.BenefitContract},
+		} {
+			if field.text == "" {
+				continue
+			}
+			if err := checkAddress(fmt.Sprintf("%s: lane[%d].%s", path, i, field.key), field.text); err != nil {
+				return nil, err
+			}
+			*field.into = common.HexToAddress(field.text)
+		}
+		lanes = append(lanes, lane)
+	}
+	return lanes, nil
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"conclave/cmd/conclave/internal/cli"
+	"conclave/node/config"
+	"conclave/quorum"
+	"conclave/quorum/governance"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/spf13/cobra"
+)
+
+// shown is the JSON of `network show` and `network verify`.
+type shown struct {
+	ID      common.Hash    `json:"network_id"`
+	Name    string         `json:"name"`
+	Digest  common.Hash    `json:"digest"` // what operators sign
+	Quorum  int            `json:"quorum"`
+	Faults  int            `json:"faults"`
+	Members []shownMember  `json:"members"`
+	Lanes   []quorum.Lane  `json:"lanes"`
+	Fee     common.Address `json:"fee_address"`
+	Dao     common.Address `json:"dao_address"`
+	Policy  shownPolicy    `json:"policy"`
+	Signed  int            `json:"signed"`
+	Valid   bool           `json:"valid"` // q operators signed
+}
+
+type shownMember struct {
+	Name       string         `json:"name"`
+	Address    common.Address `json:"address"`
+	Operator   common.Address `json:"operator"`
+	Multiaddrs []string       `json:"multiaddrs"`
+	Signed     bool           `json:"signed"`
+}
+
+type shownPolicy struct {
+	Version uint64      `json:"version"`
+	Hash    common.Hash `json:"hash"`
+}
+
+func newNetworkShow(env *cli.Env) *cobra.Command {
+	var home string
+	cmd := &cobra.Command{
+		Use: "show (--home DIR | GENESIS)", Short: "Show a genesis document and who signed it", Args: cobra.MaximumNArgs(1),
+		RunE: env.Run(func(_ *cobra.Command, args []string) error {
+			g, err := genesisOf(home, args)
+			if err != nil {
+				return err
+			}
+			s, err := show(g)
+			if err != nil {
+				return err
+			}
+			return env.Print(s, s.write(env))
+		}),
+	}
+	cmd.Flags().StringVar(&home, "home", "", "show the document that this home joined")
+	return cmd
+}
+
+func newNetworkVerify(env *cli.Env) *cobra.Command {
+	var home, id string
+	cmd := &cobra.Command{
+		Use: "verify (--home DIR | GENESIS)", Short: "Succeed only if q operators signed the document", Args: cobra.MaximumNArgs(1),
+		RunE: env.Run(func(_ *cobra.Command, args []string) error {
+			g, err := genesisOf(home, args)
+			if err != nil {
+				return err
+			}
+			if err := expectID(g, id); err != nil {
+				return err
+			}
+			if _, err := governance.Verify(g); err != nil {
+				return signatureError(err)
+			}
+			s, err := show(g)
+			if err != nil {
+				return err
+			}
+			return env.Print(s, writeTo(fmt.Appendf(nil, "%s network %s, %d of %d operators signed, %d needed\n",
+				env.Paint(cli.Good, "valid:"), s.ID, s.Signed, len(s.Members), s.Quorum)))
+		}),
+	}
+	cmd.Flags().StringVar(&home, "home", "", "verify the document that this home joined")
+	cmd.Flags().StringVar(&id, "network-id", "", "refuse any other network")
+	return cmd
+}
+
+// genesisOf reads the document that the command line names.
+func genesisOf(home string, args []string) (quorum.Genesis, error) {
+	if (home == "") == (len(args) == 0) {
+		return quorum.Genesis{}, cli.Errorf(cli.Usage, "", "give either --home or a genesis document")
+	}
+	if home == "" {
+		return readGenesis(args[0])
+	}
+	c, err := config.Read(home)
+	if err != nil {
+		return quorum.Genesis{}, err
+	}
+	return readGenesis(c.GenesisPath())
+}
+
+func show(g quorum.Genesis) (shown, error) {
+	tally, err := governance.Count(g)
+	if err != nil {
+		return shown{}, signatureError(err)
+	}
+	digest, err := governance.Digest(g)
+	if err != nil {
+		return shown{}, err
+	}
+	policy, err := quorum.ParsePolicy([]byte(g.Policy))
+	if err != nil {
+		return shown{}, err
+	}
+	s := shown{
+		ID: g.ID(), Name: g.Name, Digest: digest, Quorum: tally.Need, Faults: quorum.Faults(len(g.Members)), Lanes: g.Lanes,
+		Fee: g.FeeAddress, Dao: g.DaoAddress, Policy: shownPolicy{policy.Version, policy.Hash}, Signed: len(tally.Signed), Valid: tally.Enough(),
+	}
+	for _, m := range g.Members {
+		has := slices.ContainsFunc(tally.Signed, func(x quorum.Member) bool { return x.Address == m.Address })
+		s.Members = append(s.Members, shownMember{m.Name, m.Address, m.Operator, m.Multiaddrs, has})
+	}
+	return s, nil
+}
+
+func (s shown) write(env *cli.Env) func(io.Writer) error {
+	return func(w io.Writer) error {
+		state := env.Paint(cli.Bad, "not valid yet")
+		if s.Valid {
+			state = env.Paint(cli.Good, "valid")
+		}
+		_, err := fmt.Fprintf(w, "network   %s\nid        %s\nquorum    %d of %d members, %d may fail\npolicy    version %d, %s\nfee       %s\n"+
+			"dao       %s\nsigned    %d of the %d needed: %s\n\n",
+			s.Name, s.ID, s.Quorum, len(s.Members), s.Faults, s.Policy.Version, s.Policy.Hash, s.Fee, s.Dao, s.Signed, s.Quorum, state)
+		if err != nil {
+			return err
+		}
+		var members, lanes [][]string
+		for _, m := range s.Members {
+			members = append(members, []string{m.Name, m.Address.Hex(), m.Operator.Hex(), yesNo(m.Signed)})
+		}
+		if err := env.Table(w, []string{"MEMBER", "NODE", "OPERATOR", "SIGNED"}, members); err != nil {
+			return err
+		}
+		for _, l := range s.Lanes {
+			lanes = append(lanes, []string{l.Network, fmt.Sprint(l.ChainID), asset(l.Token), l.DepositAddress.Hex(), finality(l.Finality)})
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+		return env.Table(w, []string{"LANE", "CHAIN", "TOKEN", "DEPOSITS TO", "FINAL"}, lanes)
+	}
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func asset(token common.Address) string {
+	if token == (common.Address{}) {
+		return "native"
+	}
+	return token.Hex()
+}
+
+func finality(blocks uint64) string {
+	if blocks == 0 {
+		return "finalized tag"
+	}
+	return fmt.Sprintf("%d blocks on top", blocks)
+}
