@@ -1,0 +1,105 @@
+// Command devnet runs a local network of custodians against a simulated chain and a simulated Relay.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"conclave/internal/devnet"
+)
+
+// Exit codes, as the custodian's command has them.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	o, err := options(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err == nil {
+		err = o.Validate()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "devnet: %v\nhint: devnet -help lists the options\n", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if err := devnet.Run(ctx, o); err != nil {
+		fmt.Fprintf(os.Stderr, "devnet: %v\nhint: --keep --dir DIR leaves the custodians' logs to look at\n", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// options reads the command line.
+func options(args []string) (devnet.Options, error) {
+	o := devnet.Options{Out: os.Stdout, Err: os.Stderr, Terminal: terminal(os.Stdout)}
+	flags := flag.NewFlagSet("devnet", flag.ContinueOnError)
+	var relays, rpcs, fee, benefit, deposit string
+	flags.IntVar(&o.Nodes, "nodes", 4, "custodians")
+	flags.IntVar(&o.Withdrawals, "withdrawals", 20, "withdrawals to simulate, or to wait for with --relay or --rpc")
+	flags.StringVar(&o.Dir, "dir", "", "folder of the network (default: a temporary one)")
+	flags.BoolVar(&o.ExitPaid, "exit-when-paid", false, "end when all withdrawals are paid, final and fulfilled")
+	flags.BoolVar(&o.JSON, "json", false, "print the report as the last line, as JSON")
+	flags.BoolVar(&o.Keep, "keep", false, "leave the folder")
+	flags.StringVar(&o.Conclave, "conclave", "", "the custodian's binary (default: build it)")
+	flags.StringVar(&relays, "relay", "", "Relay that stands already: one URL, or one for each custodian, separated by commas")
+	flags.StringVar(&o.RelayKeyFile, "relay-key-file", "", "the API key that it accepts")
+	flags.StringVar(&rpcs, "rpc", "", "chain that stands already: one URL, or one for each custodian")
+	flags.StringVar(&o.FundKeyFile, "fund-key-file", "", "the key that funds the payer there")
+	flags.StringVar(&o.Network, "network", "devnet", "the Relay's name of the payout network")
+	flags.StringVar(&fee, "fee-address", "", "the Relay's fee account")
+	flags.StringVar(&benefit, "benefit-contract", "", "the chain's benefit contract")
+	flags.StringVar(&deposit, "deposit-address", "", "where deposits go on the chain")
+	flags.DurationVar(&o.Timeout, "timeout", 0, "give up after this long (default: never)")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	o.Relays, o.RPCs = split(relays), split(rpcs)
+	waits := false
+	flags.Visit(func(f *flag.Flag) { waits = waits || f.Name == "withdrawals" })
+	if len(o.Relays)+len(o.RPCs) > 0 && !waits {
+		o.Withdrawals = -1
+	}
+	return o, errors.Join(address(&o.Fee, "fee-address", fee), address(&o.Benefit, "benefit-contract", benefit), address(&o.Deposit, "deposit-address", deposit))
+}
+
+func split(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+func address(into *common.Address, flag, s string) error {
+	if s == "" {
+		return nil
+	}
+	if !common.IsHexAddress(s) {
+		return fmt.Errorf("--%s: %q is no address", flag, s)
+	}
+	*into = common.HexToAddress(s)
+	return nil
+}
+
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

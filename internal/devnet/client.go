@@ -1,0 +1,109 @@
+package devnet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/rpc"
+
+	"conclave/node"
+)
+
+// askTimeout bounds one question to a custodian: one that is stopped must not hold the view.
+const askTimeout = 2 * time.Second
+
+// ask calls one custodian.
+func (c *custodian) ask(ctx context.Context, into any, method string, args ...any) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	client, err := rpc.DialContext(ctx, c.api)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.CallContext(ctx, into, method, args...)
+}
+
+var errNobody = errors.New("no custodian answers")
+
+// anyone asks the custodians in turn until one answers.
+func (n *Network) anyone(ctx context.Context, into any, method string, args ...any) error {
+	err := errNobody
+	for _, c := range n.custodians {
+		if e := c.ask(ctx, into, method, args...); e == nil {
+			return nil
+		} else if ctx.Err() == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// status asks the first custodian that answers.
+func (n *Network) status(ctx context.Context) (s node.Status, err error) {
+	err = n.anyone(ctx, &s, "custodian_status")
+	return s, err
+}
+
+// listPage is how many withdrawals one question asks for.
+const listPage = 1000
+
+// withdrawals asks for all withdrawals, as one custodian sees them.
+func (n *Network) withdrawals(ctx context.Context) ([]node.WithdrawalView, error) {
+	var all []node.WithdrawalView
+	for {
+		var page []node.WithdrawalView
+		q := node.WithdrawalQuery{Limit: listPage}
+		if len(all) > 0 {
+			q.After = all[len(all)-1].ID
+		}
+		if err := n.anyone(ctx, &page, "custodian_withdrawals", q); err != nil {
+			return nil, err
+		}
+		all = append(all, page...)
+		if len(page) < listPage {
+			return all, nil
+		}
+	}
+}
+
+// answering waits until every custodian answers.
+func (n *Network) answering(ctx context.Context) error {
+	for _, c := range n.custodians {
+		for {
+			var s node.Status
+			err := c.ask(ctx, &s, "custodian_status")
+			if err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-c.proc.done:
+				return errors.New("custodian " + c.home + " ended at its start: see its log beside the home")
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
+// founded waits for the ceremony and returns the payer.
+func (n *Network) founded(ctx context.Context, progress func(node.Status)) (common.Address, error) {
+	for {
+		s, err := n.status(ctx)
+		if err == nil {
+			if s.Keygen == nil && len(s.Lanes) > 0 && s.Lanes[0].Payer != nil {
+				return *s.Lanes[0].Payer, nil
+			}
+			progress(s)
+		}
+		select {
+		case <-ctx.Done():
+			return common.Address{}, ctx.Err()
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package devnet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"golang.org/x/sync/errgroup"
+
+	"conclave/internal/devnet/devkeys"
+	"conclave/node/config"
+	"conclave/quorum"
+)
+
+// custodian is one operator's home and process.
+type custodian struct {
+	home     string
+	operator string // key file
+	password string // file
+	address  common.Address
+	api      string // URL
+	p2p      int
+	proc     *process
+}
+
+// Ports: the kernel chooses free ones, and they are given back before the custodians take them. Another program may be
+// faster; the custodian then says so and ends.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer func() { _ = l.Close() }()
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}
+
+// prepare makes homes as operators do: init, one document, join, sign, verify.
+func (n *Network) prepare(ctx context.Context) error {
+	ports, err := freePorts(2 * n.o.Nodes)
+	if err != nil {
+		return err
+	}
+	relayKey := n.o.RelayKeyFile
+	if relayKey == "" {
+		relayKey = filepath.Join(n.dir, "relay.key")
+		if err := config.WriteKey(relayKey, n.world.apiKey); err != nil {
+			return err
+		}
+	}
+	group, inner := errgroup.WithContext(ctx)
+	for i := range n.o.Nodes {
+		c := &custodian{
+			home: filepath.Join(n.dir, fmt.Sprintf("custodian-%d", i)), operator: filepath.Join(n.dir, fmt.Sprintf("operator-%d.key", i)),
+			password: filepath.Join(n.dir, fmt.Sprintf("password-%d", i)), p2p: ports[2*i], api: fmt.Sprintf("http://127.0.0.1:%d", ports[2*i+1]),
+		}
+		n.custodians = append(n.custodians, c)
+		group.Go(func() error { return n.initHome(inner, i, c, relayKey) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return n.found(ctx)
+}
+
+// initHome runs `conclave init` for one operator and fills in what init leaves to people.
+func (n *Network) initHome(ctx context.Context, i int, c *custodian, relayKey string) error {
+	secret := make([]byte, 16)
+	if _, err := rand.Read(secret); err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.password, []byte(hex.EncodeToString(secret)+"\n"), 0o600); err != nil {
+		return err
+	}
+	preparams := filepath.Join(n.dir, fmt.Sprintf("preparams-%d", i))
+	if err := os.WriteFile(preparams, devkeys.Set(i), 0o600); err != nil {
+		return err
+	}
+	_, err := call(ctx, n.bin, "init", "--home", c.home, "--new-operator-key", c.operator, "--name", fmt.Sprintf("custodian-%d", i),
+		"--password-file", c.password, "--relay-key-file", relayKey, "--multiaddr", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", c.p2p),
+		"--preparams", preparams, "--kdf-memory", "64")
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(preparams); err != nil {
+		return err
+	}
+	cfg, err := config.Read(c.home)
+	if err != nil {
+		return err
+	}
+	cfg.Relay.URL = pick(n.o.Relays, i, n.world.relay)
+	cfg.Relay.Poll = config.Duration(500 * time.Millisecond)
+	cfg.API.Listen = strings.TrimPrefix(c.api, "http://")
+	cfg.Lanes = []config.Lane{{Network: n.o.Network, Endpoints: []string{pick(n.o.RPCs, i, n.chainURL)}}}
+	if err := config.Replace(filepath.Join(c.home, config.FileName), config.Write(cfg), 0o600); err != nil {
+		return err
+	}
+	key, err := config.ReadKey(cfg.NodeKeyPath())
+	if err != nil {
+		return err
+	}
+	c.address = crypto.PubkeyToAddress(key.PublicKey)
+	return nil
+}
+
+// pick is the i-th of several, the one for all, or the own.
+func pick(urls []string, i int, own string) string {
+	switch len(urls) {
+	case 0:
+		return own
+	case 1:
+		return urls[0]
+	}
+	return urls[i]
+}
+
+// found makes the genesis document and lets every operator join and sign it.
+func (n *Network) found(ctx context.Context) error {
+	lanes, policy, genesis := filepath.Join(n.dir, "lanes.toml"), filepath.Join(n.dir, "policy.toml"), filepath.Join(n.dir, "genesis.json")
+	lane := fmt.Sprintf("[[lane]]\nnetwork = %q\nchain_id = %d\ndeposit_address = %q\nbenefit_contract = %q\nfinality = %d\nmin_endpoints = 1\n",
+		n.o.Network, n.chainID, n.world.deposit, n.world.benefit, finalDepth)
+	if err := os.WriteFile(lanes, []byte(lane), 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(policy, []byte(policyFile(n.o.Network, defaultTariff())), 0o600); err != nil {
+		return err
+	}
+	var records []string
+	for _, c := range n.custodians {
+		records = append(records, filepath.Join(c.home, "member.json"))
+	}
+	_, err := call(ctx, n.bin, "network", "new", "--name", "devnet", "--members", strings.Join(records, ","), "--lanes", lanes,
+		"--policy", policy, "--fee-address", n.world.fee.Hex(), "--dao-address", n.world.dao.Hex(), "--out", genesis)
+	if err != nil {
+		return err
+	}
+	for _, c := range n.custodians {
+		if _, err := call(ctx, n.bin, "network", "sign", "--key-file", c.operator, genesis); err != nil {
+			return err
+		}
+	}
+	if _, err := call(ctx, n.bin, "network", "verify", genesis); err != nil {
+		return err
+	}
+	for _, c := range n.custodians {
+		if _, err := call(ctx, n.bin, "network", "join", "--home", c.home, genesis); err != nil {
+			return err
+		}
+	}
+	file, err := os.ReadFile(genesis)
+	if err != nil {
+		return err
+	}
+	n.genesis, err = quorum.ParseGenesis(file)
+	return err
+}
+
+// finalDepth is how many blocks on top make a block final on the development chain.
+const finalDepth = 2
+
+// launch starts every custodian.
+func (n *Network) launch() error {
+	for i, c := range n.custodians {
+		p, err := start(n.bin, filepath.Join(n.dir, fmt.Sprintf("custodian-%d.log", i)),
+			"run", "--home", c.home, "--password-file", c.password, "--exit-with-parent")
+		if err != nil {
+			return fmt.Errorf("start custodian %d: %w", i, err)
+		}
+		c.proc = p
+	}
+	return nil
+}

@@ -1,0 +1,299 @@
+package devnet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/ethclient"
+	"github.com/holiman/uint256"
+
+	"conclave/internal/devnet/simchain"
+	"conclave/node"
+	"conclave/node/config"
+	"conclave/quorum"
+)
+
+// Network is one local network, from its start to its end.
+type Network struct {
+	o        Options
+	dir      string
+	bin      string
+	world    *world
+	chainURL string
+	chainID  uint64
+	genesis  quorum.Genesis
+
+	custodians []*custodian
+	payer      common.Address
+	began      time.Time
+	keygen     time.Duration
+	firstPaid  time.Duration
+
+	lastLine string // of the view without a terminal
+
+	mu       sync.Mutex // guards requests, seen and paidAt
+	requests []request
+	seen     map[uint64]time.Time
+	paidAt   map[uint64]time.Time
+}
+
+// ErrNotPaid means that the run ended before every withdrawal was paid and fulfilled, or the balances do not add up.
+var ErrNotPaid = errors.New("not everything was paid as the books say")
+
+// payerFunds is what the payer gets on the own chain, in whole coins, for each withdrawal that may come.
+const payerFunds = 1_000_000
+
+// Run makes the network and stays until ctx ends, or until everything is paid when the options say so.
+func Run(ctx context.Context, o Options) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	n := &Network{o: o, seen: map[uint64]time.Time{}, paidAt: map[uint64]time.Time{}}
+	cleanup, err := n.open(ctx)
+	defer cleanup()
+	if err != nil {
+		return err
+	}
+	if o.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.Timeout)
+		defer cancel()
+	}
+	return n.run(ctx)
+}
+
+// open makes the folder and builds the custodian. cleanup ends and removes everything; it is never nil.
+func (n *Network) open(ctx context.Context) (cleanup func(), err error) {
+	cleanup = func() { n.close() }
+	if n.dir = n.o.Dir; n.dir == "" {
+		if n.dir, err = os.MkdirTemp("", "conclave-devnet-"); err != nil {
+			return cleanup, err
+		}
+	} else if err = os.MkdirAll(n.dir, 0o700); err != nil {
+		return cleanup, err
+	}
+	if n.dir, err = filepath.Abs(n.dir); err != nil {
+		return cleanup, err
+	}
+	if n.bin = n.o.Conclave; n.bin == "" {
+		n.say("building conclave")
+		n.bin, err = build(ctx, n.dir)
+	}
+	return cleanup, err
+}
+
+// close ends what was started, in order, and removes the folder unless it is to stay.
+func (n *Network) close() {
+	var all []*process
+	for _, c := range n.custodians {
+		if c.proc != nil {
+			all = append(all, c.proc)
+		}
+	}
+	stopAll(all)
+	if n.world != nil {
+		_ = n.world.close()
+	}
+	if n.dir != "" && n.o.Dir == "" && !n.o.Keep {
+		_ = os.RemoveAll(n.dir)
+	}
+}
+
+func (n *Network) run(ctx context.Context) error {
+	n.began = time.Now()
+	if err := n.begin(ctx); err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 4)
+	n.play(background, failed)
+
+	if err := n.answering(ctx); err != nil {
+		return err
+	}
+	if err := n.writeState(0); err != nil {
+		return err
+	}
+	n.say("%d custodians answer; they make their key together", n.o.Nodes)
+	keygen := time.Now()
+	payer, err := n.founded(ctx, n.showKeygen())
+	if err != nil {
+		return err
+	}
+	n.payer, n.keygen = payer, time.Since(keygen)
+	n.say("key generated in %.1f s; the payer is %s", n.keygen.Seconds(), payer)
+	if err := n.fund(ctx); err != nil {
+		return fmt.Errorf("fund the payer: %w", err)
+	}
+	if err := n.writeState(0); err != nil {
+		return err
+	}
+	return n.watch(ctx, failed)
+}
+
+// begin starts the world, prepares the homes and launches the custodians.
+func (n *Network) begin(ctx context.Context) error {
+	var err error
+	if n.world, err = openWorld(ctx, n.o); err != nil {
+		return err
+	}
+	if err := n.openChain(ctx); err != nil {
+		return err
+	}
+	if err := n.prepare(ctx); err != nil {
+		return fmt.Errorf("prepare homes: %w", err)
+	}
+	return n.launch()
+}
+
+// openChain learns the chain's id, and deploys the benefit contract on an own chain.
+func (n *Network) openChain(ctx context.Context) error {
+	if n.world.chain == nil {
+		n.chainURL = n.o.RPCs[0]
+		client, err := ethclient.DialContext(ctx, n.chainURL)
+		if err != nil {
+			return fmt.Errorf("dial chain: %w", err)
+		}
+		defer client.Close()
+		id, err := client.ChainID(ctx)
+		if err != nil {
+			return fmt.Errorf("ask for the chain id: %w", err)
+		}
+		n.chainID = id.Uint64()
+		return nil
+	}
+	n.chainURL, n.chainID = n.world.chain.URL(), n.world.chain.ChainID()
+	faucet, err := n.world.chain.Faucet()
+	if err != nil {
+		return err
+	}
+	defer faucet.Close()
+	contract, _, err := faucet.DeployBenefit(ctx)
+	if err != nil {
+		return fmt.Errorf("deploy the benefit contract: %w", err)
+	}
+	n.world.benefit = contract
+	_, err = n.world.chain.Commit()
+	return err
+}
+
+// play lets the world live beside the custodians: blocks, and users.
+func (n *Network) play(ctx context.Context, failed chan<- error) {
+	if n.world.chain != nil {
+		go func() {
+			if err := n.world.chain.Run(ctx); err != nil && ctx.Err() == nil {
+				failed <- fmt.Errorf("chain: %w", err)
+			}
+		}()
+	}
+	if !n.o.simulated() || n.o.Withdrawals <= 0 {
+		return
+	}
+	go func() {
+		err := n.world.live(ctx, n.o.Withdrawals, func(r request) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.requests = append(n.requests, r)
+		})
+		if err != nil && ctx.Err() == nil {
+			failed <- fmt.Errorf("users: %w", err)
+		}
+	}()
+}
+
+// fund gives the payer money: on the own chain from the faucet, else from the given key.
+func (n *Network) fund(ctx context.Context) error {
+	var wallet *simchain.Wallet
+	var err error
+	amount := coins(payerFunds)
+	if n.world.chain != nil {
+		wallet, err = n.world.chain.Faucet()
+	} else {
+		key, e := config.ReadKey(n.o.FundKeyFile)
+		if e != nil {
+			return e
+		}
+		if wallet, err = simchain.NewWallet(n.chainURL, n.chainID, key); err == nil {
+			amount, err = spendable(ctx, wallet, crypto.PubkeyToAddress(key.PublicKey))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer wallet.Close()
+	tx, err := wallet.Transfer(ctx, n.payer, *uint256.MustFromBig(amount))
+	if err != nil {
+		return err
+	}
+	return wallet.Wait(ctx, tx)
+}
+
+// spendable is half of what a funding key has: the rest stays for its owner and for gas.
+func spendable(ctx context.Context, w *simchain.Wallet, a common.Address) (*big.Int, error) {
+	have, err := w.Balance(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return new(big.Int).Div(have.ToBig(), big.NewInt(2)), nil
+}
+
+// state is devnet.json.
+type state struct {
+	RPC        []string         `json:"rpc"`
+	Chain      string           `json:"chain"`
+	Relay      []string         `json:"relay"`
+	Payer      *common.Address  `json:"payer"`
+	Custodians []stateCustodian `json:"custodians"`
+	Paid       int              `json:"paid"`
+}
+
+type stateCustodian struct {
+	Home    string `json:"home"`
+	PID     int    `json:"pid"`
+	Address string `json:"address"`
+}
+
+// writeState renames a new devnet.json into place.
+func (n *Network) writeState(paid int) error {
+	s := state{Chain: n.chainURL, Relay: n.o.Relays, Paid: paid}
+	if len(s.Relay) == 0 {
+		s.Relay = []string{n.world.relay}
+	}
+	if n.payer != (common.Address{}) {
+		s.Payer = &n.payer
+	}
+	for _, c := range n.custodians {
+		s.RPC = append(s.RPC, c.api)
+		s.Custodians = append(s.Custodians, stateCustodian{c.home, c.proc.cmd.Process.Pid, c.address.Hex()})
+	}
+	raw, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return config.Replace(filepath.Join(n.dir, "devnet.json"), append(raw, '\n'), 0o644)
+}
+
+func (n *Network) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(n.o.Err, format+"\n", args...)
+}
+
+// showKeygen says when the ceremony moves on.
+func (n *Network) showKeygen() func(node.Status) {
+	last := -1
+	return func(s node.Status) {
+		if s.Keygen != nil && s.Keygen.Round != last {
+			last = s.Keygen.Round
+			n.say("key generation: round %d of %d", s.Keygen.Round, s.Keygen.Rounds)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package devnet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"conclave/node"
+)
+
+// watchEvery is how often the view is drawn.
+const watchEvery = 500 * time.Millisecond
+
+// progress is what the view shows.
+type progress struct {
+	all             []node.WithdrawalView
+	paid, fulfilled int
+}
+
+// watch shows how withdrawals go, until everything is paid or ctx ends.
+func (n *Network) watch(ctx context.Context, failed <-chan error) error {
+	dead := map[int]bool{}
+	var p progress
+	for {
+		select {
+		case <-ctx.Done():
+			return n.leave(ctx, p)
+		case err := <-failed:
+			return err
+		case <-time.After(watchEvery):
+		}
+		n.reportDead(dead)
+		next, err := n.look(ctx)
+		if err != nil {
+			n.say("waiting: %v", err)
+			continue
+		}
+		if next.paid > p.paid {
+			if err := n.writeState(next.paid); err != nil {
+				return err
+			}
+		}
+		p = next
+		n.show(p)
+		if n.done(p) {
+			return n.finish(ctx, p)
+		}
+	}
+}
+
+// done reports whether everything that was asked for is paid and fulfilled.
+func (n *Network) done(p progress) bool {
+	return n.o.ExitPaid && n.o.Withdrawals > 0 && p.fulfilled >= n.o.Withdrawals && p.paid >= n.o.Withdrawals
+}
+
+// leave ends on Ctrl-C: no error, unless the run was to pay everything.
+func (n *Network) leave(ctx context.Context, p progress) error {
+	if n.o.ExitPaid {
+		return fmt.Errorf("%w: %d of %d paid, %d fulfilled: %w", ErrNotPaid, p.paid, n.o.Withdrawals, p.fulfilled, ctx.Err())
+	}
+	n.say("ending")
+	return nil
+}
+
+// reportDead says once that a custodian's process ended. Nobody restarts it but people.
+func (n *Network) reportDead(dead map[int]bool) {
+	for i, c := range n.custodians {
+		select {
+		case <-c.proc.done:
+			if !dead[i] {
+				dead[i] = true
+				n.say("custodian %d (pid %d) ended: %v; restart it with: %s run --home %s --password-file %s",
+					i, c.proc.cmd.Process.Pid, c.proc.err, n.bin, c.home, c.password)
+			}
+		default:
+		}
+	}
+}
+
+// look reads the withdrawals and notes when each was first seen and first paid.
+func (n *Network) look(ctx context.Context) (progress, error) {
+	var p progress
+	var err error
+	if p.all, err = n.withdrawals(ctx); err != nil {
+		return p, err
+	}
+	now := time.Now()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, w := range p.all {
+		if _, ok := n.seen[w.ID]; !ok {
+			n.seen[w.ID] = now
+		}
+		if w.Outcome != "paid" {
+			continue
+		}
+		p.paid++
+		if _, ok := n.paidAt[w.ID]; !ok {
+			n.paidAt[w.ID] = now
+			if n.firstPaid == 0 {
+				n.firstPaid = now.Sub(n.began)
+			}
+		}
+		if w.Reported {
+			p.fulfilled++
+		}
+	}
+	return p, nil
+}
+
+// show draws the view: the whole table on a terminal, a line when something changed elsewhere.
+func (n *Network) show(p progress) {
+	if !n.o.Terminal || n.o.JSON {
+		line := fmt.Sprintf("%4.0f s  seen %d  paid %d  fulfilled %d", time.Since(n.began).Seconds(), len(p.all), p.paid, p.fulfilled)
+		if key := fmt.Sprint(len(p.all), p.paid, p.fulfilled); key != n.lastLine {
+			n.lastLine = key
+			n.say("%s", line)
+		}
+		return
+	}
+	_, _ = fmt.Fprint(n.o.Out, "\033[H\033[2J"+n.table(p))
+}
+
+// table is one row per withdrawal, the newest last.
+func (n *Network) table(p progress) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "ID\tAMOUNT\tTO\tSTAGE\tAPPROVED BY\tHEIGHT\tTRANSACTION")
+	for _, v := range p.all {
+		var by []string
+		for _, x := range v.Verdicts {
+			if x.Approve {
+				by = append(by, strings.TrimPrefix(x.Name, "custodian-"))
+			}
+		}
+		sort.Strings(by)
+		height, tx := "", ""
+		if v.Height != nil {
+			height = fmt.Sprint(*v.Height)
+		}
+		if v.Tx != nil {
+			tx = v.Tx.Hex()[:18] + "…"
+		}
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, inCoins(v.Amount), v.To.Hex()[:12]+"…", v.Stage, strings.Join(by, " "), height, tx)
+	}
+	_ = w.Flush()
+	_, _ = fmt.Fprintf(&b, "\n%.0f s: %d seen, %d paid, %d fulfilled; payer %s; status at %s\n",
+		time.Since(n.began).Seconds(), len(p.all), p.paid, p.fulfilled, n.payer, n.custodians[0].api)
+	return b.String()
+}
+
+// inCoins is wei as coins, for people.
+func inCoins(wei string) string {
+	for len(wei) <= 18 {
+		wei = "0" + wei
+	}
+	frac := strings.TrimRight(wei[len(wei)-18:], "0")
+	if len(frac) > 6 {
+		frac = frac[:6] + "…"
+	}
+	if frac == "" {
+		return wei[:len(wei)-18]
+	}
+	return wei[:len(wei)-18] + "." + frac
+}
+
+// Report is the last line of `devnet --exit-when-paid --json`.
+type Report struct {
+	Nodes       int              `json:"nodes"`
+	Quorum      int              `json:"quorum"`
+	Withdrawals int              `json:"withdrawals"`
+	Paid        int              `json:"paid"`
+	Fulfilled   int              `json:"fulfilled"`
+	Payer       string           `json:"payer"`
+	Signatures  int              `json:"signatures"`
+	Seconds     float64          `json:"seconds"`
+	Keygen      float64          `json:"keygen_seconds"`
+	First       float64          `json:"first_payment_seconds"`
+	Latency     map[string]int64 `json:"latency_ms"`
+	CPU         map[string]any   `json:"cpu"`
+	Conserved   bool             `json:"conserved"`
+	RPC         []string         `json:"rpc"`
+	Dashboard   string           `json:"dashboard"`
+}
+
+// finish compares every balance with the books and reports.
+func (n *Network) finish(ctx context.Context, p progress) error {
+	signatures, err := n.signatures(ctx)
+	if err != nil {
+		return err
+	}
+	conserved := n.conserved(ctx, p)
+	if conserved != nil {
+		n.say("the books and the chain differ: %v", conserved)
+	}
+	r := Report{
+		Nodes: n.o.Nodes, Quorum: len(n.genesis.Members)*2/3 + 1, Withdrawals: n.o.Withdrawals, Paid: p.paid, Fulfilled: p.fulfilled,
+		Payer: n.payer.Hex(), Signatures: signatures, Seconds: round(time.Since(n.began)), Keygen: round(n.keygen), First: round(n.firstPaid),
+		Latency: n.latency(), CPU: n.cpu(p.paid), Conserved: conserved == nil, Dashboard: n.custodians[0].api,
+	}
+	for _, c := range n.custodians {
+		r.RPC = append(r.RPC, c.api)
+	}
+	if err := n.print(p, r); err != nil {
+		return err
+	}
+	if !r.Conserved || p.paid != n.o.Withdrawals || p.fulfilled != n.o.Withdrawals {
+		return errors.Join(ErrNotPaid, conserved)
+	}
+	return nil
+}
+
+func round(d time.Duration) float64 {
+	return float64(d.Round(10*time.Millisecond)) / float64(time.Second)
+}
+
+// latency is from the moment the first custodian lists a withdrawal to the moment it is final, by the view's own clock.
+func (n *Network) latency() map[string]int64 {
+	var all []time.Duration
+	for id, paid := range n.paidAt {
+		all = append(all, paid.Sub(n.seen[id]))
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
+	if len(all) == 0 {
+		return map[string]int64{}
+	}
+	at := func(q float64) int64 { return all[int(q*float64(len(all)-1))].Milliseconds() }
+	return map[string]int64{"p50": at(0.5), "p99": at(0.99)}
+}
+
+// signatures counts the signed payouts and the canary.
+func (n *Network) signatures(ctx context.Context) (int, error) {
+	var batches []node.BatchView
+	if err := n.anyone(ctx, &batches, "custodian_batches", 1000); err != nil {
+		return 0, err
+	}
+	count := 1
+	for _, b := range batches {
+		if b.Tx != nil {
+			count++
+		}
+	}
+	return count, nil
+}
+
+// print writes the summary table, or the report as one line of JSON.
+func (n *Network) print(p progress, r Report) error {
+	if n.o.JSON {
+		raw, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(n.o.Out, "%s\n", raw)
+		return err
+	}
+	_, err := fmt.Fprintf(n.o.Out, "%s\n%d withdrawals paid and fulfilled in %.1f s (key generation %.1f s, first payment after %.1f s); every balance equals the books: %v\n",
+		n.table(p), p.paid, r.Seconds, r.Keygen, r.First, r.Conserved)
+	return err
+}
