@@ -28,6 +28,7 @@ const memberFile = "member.json"
 type initFlags struct {
 	home, operator, newOperatorKey string
 	name, passwordFile, relayKey   string
+	vault                          vaultFlags
 	multiaddrs                     []string
 }
 
@@ -47,6 +48,8 @@ func newInit(env *cli.Env) *cobra.Command {
 	flags.StringVar(&f.passwordFile, "password-file", "", "file with the vault's password, mode 0600; its path goes into the configuration")
 	flags.StringVar(&f.relayKey, "relay-key-file", "", "file with the Relay's API key, mode 0600, to copy into the home")
 	flags.StringArrayVar(&f.multiaddrs, "multiaddr", nil, "where the others reach this node, like /ip4/203.0.113.7/tcp/9370; repeatable")
+	flags.Uint32Var(&f.vault.memory, "kdf-memory", 512, "memory in MiB that each guess of the vault's password costs, 64 to 2048")
+	flags.StringVar(&f.vault.preparams, "preparams", "", "file with preparameters that were made ahead; the published development sets work on devnets only")
 	return cmd
 }
 
@@ -268,7 +271,7 @@ func (p founding) write(f initFlags) (err error) {
 		return err
 	}
 	made.add(p.config.VaultPath())
-	if err := prepareVault(p.config.VaultPath(), p.password); err != nil {
+	if err := prepareVault(p.config.VaultPath(), crypto.PubkeyToAddress(p.node.PublicKey), p.password, f.vault); err != nil {
 		return err
 	}
 	if err := public(filepath.Join(home, memberFile), p.record, 0o644); err != nil {

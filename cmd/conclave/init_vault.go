@@ -1,10 +1,83 @@
 package main
 
-import "os"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 
-// prepareVault makes the vault's folder, which is all that a new home holds of the vault: the first key generation seals the
-// shares into it. password is the vault's password, nil when none was given.
-func prepareVault(dir string, password []byte) error {
-	clear(password) // read and checked by the caller; nothing is sealed yet
-	return os.Mkdir(dir, 0o700)
+	"github.com/ethereum/go-ethereum/common"
+
+	"conclave/cmd/conclave/internal/cli"
+	"conclave/tss"
+	"conclave/tss/vault"
+)
+
+// vaultFlags is what init may be told of the vault.
+type vaultFlags struct {
+	memory    uint32 // MiB of Argon2id
+	preparams string // file with preparameters that were made ahead
+}
+
+// params is the cost of guessing the password.
+func (f vaultFlags) params() vault.Params {
+	p := vault.DefaultParams()
+	if f.memory > 0 {
+		p.Memory = f.memory << 10
+	}
+	return p
+}
+
+// read gives the preparameters that were made ahead, nil for none.
+func (f vaultFlags) read() (*tss.PreParams, error) {
+	if f.preparams == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(f.preparams)
+	if err != nil {
+		return nil, cli.With(cli.Usage, fmt.Errorf("preparameters: %w", err), "")
+	}
+	pre, err := tss.UnmarshalPreParams(raw)
+	clear(raw)
+	if err != nil {
+		return nil, cli.With(cli.Usage, fmt.Errorf("preparameters: %w", err), "leave --preparams out: keygen makes fresh ones")
+	}
+	return pre, nil
+}
+
+// prepareVault makes the vault. Without a password there is nothing to seal with yet: the folder stays empty, and the first
+// start with a password makes the vault.
+func prepareVault(dir string, node common.Address, password []byte, f vaultFlags) (err error) {
+	defer clear(password)
+	if password == nil {
+		return os.Mkdir(dir, 0o700)
+	}
+	pre, err := f.read()
+	if err != nil {
+		return err
+	}
+	v, err := vault.Create(dir, node, password, f.params())
+	if errors.Is(err, vault.ErrParams) {
+		return cli.With(cli.Usage, err, "--kdf-memory is in MiB, 64 to 2048")
+	}
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if pre != nil {
+		return v.PutPreParams(pre)
+	}
+	return nil
+}
+
+// openVault opens the vault of a home, making it when init had no password to make it with.
+func openVault(dir string, node common.Address, password []byte) (*vault.Vault, error) {
+	v, err := vault.Open(dir, node, password)
+	if !errors.Is(err, vault.ErrNoVault) {
+		return v, err
+	}
+	if entries, e := os.ReadDir(dir); e != nil && !errors.Is(e, fs.ErrNotExist) || len(entries) > 0 {
+		return nil, err
+	}
+	return vault.Create(dir, node, password, vault.DefaultParams())
 }
