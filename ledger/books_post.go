@@ -157,16 +157,22 @@ func (b *book) postCredit(e Event, amount uint256.Int) error {
 	panic(fmt.Sprintf("ledger: kind %d passed the screen", e.Kind))
 }
 
+// excluded reports whether this node approved something of the account beyond the debit, which therefore comes too late.
+func (b *book) excluded(e Event) (bool, error) {
+	upTo, err := b.tx.ApprovedUpTo(e.Account)
+	return upTo > e.ID, err
+}
+
 // postDebit puts a debit at its place in the account's chain. Order matters for debits only: one that comes late may stand
 // before a debit that this node already approved up to, and then its head is somebody else's word against ours.
 func (b *book) postDebit(e Event, amount uint256.Int, ok bool) error {
-	upTo, err := b.tx.ApprovedUpTo(e.Account)
+	excluded, err := b.excluded(e)
 	if err != nil {
 		return err
 	}
-	if upTo > e.ID {
+	if excluded {
 		b.alert(AlertLateDebit, Critical, e, "compare with the other custodians; RESOLVE settles the account",
-			"debit %d of %s came after this node approved up to event %d: not booked, the account is frozen", e.ID, e.Account, upTo)
+			"debit %d of %s came after this node approved beyond it: not booked, the account is frozen", e.ID, e.Account)
 		return b.freezeAndLog(e, FreezeLateDebit, "a debit came behind what this node approved", rowExcluded)
 	}
 	if !ok {

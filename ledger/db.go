@@ -118,18 +118,23 @@ func (l *Ledger) prepare(network common.Hash) error {
 			}
 		}
 		meta := b.Bucket(bucketMeta)
-		if stored := meta.Get(keyNetwork); stored == nil {
+		stored := meta.Get(keyNetwork)
+		if stored == nil {
 			if _, err := rand.Read(l.id[:]); err != nil {
 				return err
 			}
 			return errors.Join(meta.Put(keySchema, be64(SchemaVersion)), meta.Put(keyNetwork, network[:]), meta.Put(keyID, l.id[:]))
-		} else if !bytes.Equal(stored, network[:]) {
-			return fmt.Errorf("%w: %s, expected %s", ErrOtherNetwork, common.BytesToHash(stored), network)
 		}
-		if v := binary.BigEndian.Uint64(meta.Get(keySchema)); v != SchemaVersion {
+		// The version first: a later one may have moved the rest.
+		if v := readBE64(meta.Get(keySchema)); v != SchemaVersion {
 			return fmt.Errorf("%w: version %d, this program writes %d", ErrSchema, v, SchemaVersion)
 		}
-		copy(l.id[:], meta.Get(keyID))
+		if !bytes.Equal(stored, network[:]) {
+			return fmt.Errorf("%w: %s, expected %s", ErrOtherNetwork, common.BytesToHash(stored), network)
+		}
+		if copy(l.id[:], meta.Get(keyID)) != len(l.id) {
+			return fmt.Errorf("%w: the database has no id", ErrCorrupt)
+		}
 		return nil
 	})
 }

@@ -64,7 +64,7 @@ func (l *Ledger) Rollback() error {
 		if err != nil {
 			return err
 		}
-		if was := l.high.last; was.Counter > now.Counter || was.after(now) {
+		if was := l.high.mark(); was.Counter > now.Counter || was.after(now) {
 			return fmt.Errorf("%w: it spoke up to counter %d, height %d; the database knows counter %d, height %d",
 				ErrRolledBack, was.Counter, was.Height, now.Counter, now.Height)
 		}
@@ -81,6 +81,12 @@ func (m Mark) after(o Mark) bool {
 		return m.Round > o.Round
 	}
 	return m.Step > o.Step
+}
+
+func (h *highWater) mark() Mark {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
 }
 
 // raise makes a higher mark durable. Two commits may arrive here in any order, so a lower mark changes nothing.

@@ -23,17 +23,23 @@ func (tx *Tx) HoldSince() (h Hold, ok bool, err error) {
 	return h, ok, err
 }
 
-// mayBook reports whether uncovered debits stay within the maximum with the event booked. A credit never raises them.
+// mayBook reports whether uncovered debits stay within the maximum with the event booked. A credit never raises them, nor
+// does a debit that only its row will stand for.
 func (b *book) mayBook(e Event) (bool, error) {
 	after := b.totals.Uncovered
 	if amount, ok := e.wei(); ok && e.Kind.Debit() {
+		excluded, err := b.excluded(e)
+		if err != nil {
+			return false, err
+		}
 		a, err := b.peek(e.Account)
 		if err != nil {
 			return false, err
 		}
-		with := a
-		with.Debits.Add(&with.Debits, &amount)
-		move(&after, a.uncovered(), with.uncovered())
+		if with := a; !excluded {
+			with.Debits.Add(&with.Debits, &amount)
+			move(&after, a.uncovered(), with.uncovered())
+		}
 	}
 	return !after.Gt(&b.in.Policy.UncoveredMax), nil
 }
