@@ -38,7 +38,7 @@ func TestEveryKindHasItsEffect(t *testing.T) {
 			appendAll(t, l, plenty(), event(3, a, kind, "9"))
 			got := accountOf(t, l, a)
 			require.Equal(t, want, got.Counted.Dec()+" "+got.Debits.Dec())
-			require.Zero(t, got.Pending.Sign())
+			require.True(t, got.Pending.IsZero())
 			checked(t, l)
 		})
 	}
