@@ -50,7 +50,6 @@ func runSchedule(seed uint64) string {
 	if style != "none" {
 		newAdversary(w, style, evil, rng)
 	}
-	w.onTrace = debugTrace
 	w.fate = chaos(w, rng)
 	w.crash = []float64{0, 0, 0.002, 0.02}[rng.IntN(4)]
 	w.rest = func() time.Duration { return time.Duration(rng.IntN(4000)) * time.Millisecond }
@@ -103,6 +102,9 @@ func (w *world) highest() uint64 {
 	for _, n := range w.nodes {
 		if n.state != nil {
 			r = max(r, n.state.round)
+		}
+		if d := n.disk.decision; d != nil {
+			r = max(r, d.QC.Round())
 		}
 	}
 	return r

@@ -26,13 +26,14 @@ type world struct {
 
 	// What the network and the machines do to us. Nil or zero: nothing.
 	fate    func(from, to int) (delay time.Duration, lost bool)
-	crash   float64                  // chance at each boundary between two effects
-	rest    func() time.Duration     // how long a crashed node stays away
-	onEvil  func(to int, p parcel)   // what reaches a Byzantine member
-	onTrace func(line string)        // what is worth reading in a scenario
-	shared  map[voteKey]map[int]bool // every prevote ever signed, by anyone: who
-	ever    map[onceKey]string       // every own statement ever sent by an honest member: its bytes
-	broken  []string                 // invariants that broke
+	lose    func(from int, kind quorum.Kind) bool // statements that never arrive
+	crash   float64                               // chance at each boundary between two effects
+	rest    func() time.Duration                  // how long a crashed node stays away
+	onEvil  func(to int, p parcel)                // what reaches a Byzantine member
+	onTrace func(line string)                     // what is worth reading in a scenario
+	shared  map[voteKey]map[int]bool              // every prevote ever signed, by anyone: who
+	ever    map[onceKey]string                    // every own statement ever sent by an honest member: its bytes
+	broken  []string                              // invariants that broke
 	decided map[common.Hash]bool
 }
 
@@ -236,12 +237,17 @@ func (n *node) events(s Send) []Event {
 	if !s.Beside.Zero() {
 		evs = append(evs, CertificateSeen{s.Beside})
 	}
-	if b := s.Proposal.Body(); b.Height != 0 {
+	lost := func(from common.Address, kind quorum.Kind) bool {
+		return n.w.lose != nil && n.w.lose(indexOf(n.w.ring.ids, from), kind)
+	}
+	if b := s.Proposal.Body(); b.Height != 0 && !lost(s.Proposal.Signer(), b.Kind()) {
 		n.store[b.ID] = true
 		evs = append(evs, ProposalSeen{Proposal: s.Proposal, Valid: n.w.fine(b.ID), Refrain: n.halted, Pol: s.Pol})
 	}
 	for _, v := range s.Votes {
-		evs = append(evs, VoteSeen{v})
+		if !lost(v.Signer(), v.Body().Kind()) {
+			evs = append(evs, VoteSeen{v})
+		}
 	}
 	return evs
 }
@@ -386,7 +392,10 @@ func (n *node) traceSend(s Send) {
 		return
 	}
 	if s.To != (common.Address{}) {
-		n.w.trace("n%d helps n%d with the %d precommits of round %d", n.i, indexOf(n.w.ring.ids, s.To), len(s.Votes), s.Votes[0].Body().Round)
+		to, round := indexOf(n.w.ring.ids, s.To), s.Votes[0].Body().Round
+		if n.w.first(n.i, round, quorum.Kind(fmt.Sprint("help", to))) {
+			n.w.trace("n%d helps n%d with the %d precommits of round %d", n.i, to, len(s.Votes), round)
+		}
 		return
 	}
 	if b := s.Proposal.Body(); b.Height != 0 && n.w.first(n.i, b.Round, b.Kind()) {
