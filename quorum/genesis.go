@@ -123,8 +123,8 @@ func (g Genesis) checkLanes(policy Policy) error {
 	for _, l := range g.Lanes {
 		asset := LaneKey{ChainID: l.ChainID, Token: l.Token}
 		switch {
-		case l.Network == "" || len(l.Network) > MaxNetworkName:
-			return errors.New("genesis: a lane without a network name")
+		case l.Network == "" || len(l.Network) > MaxNetworkName || !printable(l.Network):
+			return fmt.Errorf("genesis: a lane's network name must have 1 to %d bytes of printable text", MaxNetworkName)
 		case seen[l.Network] || seen[asset]:
 			return fmt.Errorf("genesis: lane %q: the network or its token stands twice", l.Network)
 		case l.ChainID == 0:

@@ -91,13 +91,14 @@ func TestGenesisRefuses(t *testing.T) {
 			l.Network = "other"
 			g.Lanes = append(g.Lanes, l)
 		}, "stands twice"},
-		"no network":     {func(g *quorum.Genesis) { g.Lanes[0].Network = "" }, "without a network name"},
-		"no chain":       {func(g *quorum.Genesis) { g.Lanes[0].ChainID = 0 }, "chain_id"},
-		"an unknown way": {func(g *quorum.Genesis) { g.Lanes[0].Way = "batch" }, "not supported"},
-		"a contract":     {func(g *quorum.Genesis) { g.Lanes[0].Contract = address(1) }, "contract"},
-		"no deposits":    {func(g *quorum.Genesis) { g.Lanes[0].DepositAddress = common.Address{} }, "deposit_address"},
-		"no endpoints":   {func(g *quorum.Genesis) { g.Lanes[0].MinEndpoints = 0 }, "min_endpoints"},
-		"no tariff":      {func(g *quorum.Genesis) { g.Lanes[0].Network = "mainnet" }, "no tariff"},
+		"no network":            {func(g *quorum.Genesis) { g.Lanes[0].Network = "" }, "network name must"},
+		"a network that paints": {func(g *quorum.Genesis) { g.Lanes[0].Network = "dev\x1b[2Jnet" }, "network name must"},
+		"no chain":              {func(g *quorum.Genesis) { g.Lanes[0].ChainID = 0 }, "chain_id"},
+		"an unknown way":        {func(g *quorum.Genesis) { g.Lanes[0].Way = "batch" }, "not supported"},
+		"a contract":            {func(g *quorum.Genesis) { g.Lanes[0].Contract = address(1) }, "contract"},
+		"no deposits":           {func(g *quorum.Genesis) { g.Lanes[0].DepositAddress = common.Address{} }, "deposit_address"},
+		"no endpoints":          {func(g *quorum.Genesis) { g.Lanes[0].MinEndpoints = 0 }, "min_endpoints"},
+		"no tariff":             {func(g *quorum.Genesis) { g.Lanes[0].Network = "mainnet" }, "no tariff"},
 	} {
 		g := sampleGenesis(t)
 		change := c.change
