@@ -40,6 +40,7 @@ type KeyStore interface {
 // founding is the ceremony before height 1: all members meet, make a key, sign its transcript, try it with a canary, and
 // put the proofs to the vote. It is nil once the network is founded.
 type founding struct {
+	pre           *tss.PreParams // nil while they are being found
 	attempt       uint64
 	nonce         common.Hash
 	calls         map[common.Address]quorum.Ceremony
@@ -58,13 +59,29 @@ type founding struct {
 // unless another member still holds the proofs: it then sends them.
 func (c *core) resumeFounding() error {
 	c.founding = &founding{calls: map[common.Address]quorum.Ceremony{}}
-	return c.founding.again(0)
+	return c.founding.again(c, 0)
 }
 
-func (f *founding) again(attempt uint64) error {
+// again begins an attempt. Preparameters may take a minute to find, so they come before the call: who calls is ready.
+func (f *founding) again(c *core, attempt uint64) error {
 	f.attempt, f.running = attempt, false
+	if f.pre == nil {
+		go f.prepare(c)
+	}
 	_, err := rand.Read(f.nonce[:])
 	return err
+}
+
+// prepare runs off the core.
+func (f *founding) prepare(c *core) {
+	pre, err := c.vault.PreParams()
+	c.post(func() {
+		if err != nil {
+			c.stop(fmt.Errorf("preparameters: %w", err))
+			return
+		}
+		f.pre, f.nextCall = pre, time.Time{}
+	})
 }
 
 // tick calls the members, and starts what can start.
@@ -72,7 +89,7 @@ func (f *founding) tick(c *core, now time.Time) {
 	if f == nil || c.fatal != nil {
 		return
 	}
-	if !now.Before(f.nextCall) {
+	if f.pre != nil && !now.Before(f.nextCall) {
 		f.nextCall = now.Add(callEvery)
 		f.call(c)
 	}
@@ -109,7 +126,7 @@ func (f *founding) hearCall(c *core, s quorum.Signed[quorum.Ceremony]) {
 		return
 	}
 	if b.Attempt > f.attempt && b.Attempt < f.attempt+1000 && !f.running && f.key == nil {
-		if err := f.again(b.Attempt); err != nil {
+		if err := f.again(c, b.Attempt); err != nil {
 			c.stop(err)
 		}
 		f.nextCall = time.Time{}
@@ -119,7 +136,7 @@ func (f *founding) hearCall(c *core, s quorum.Signed[quorum.Ceremony]) {
 // maybeKeygen starts the key generation once every member calls for the same attempt.
 func (f *founding) maybeKeygen(c *core) {
 	ids := c.state.Roster.IDs()
-	if f.running || f.action != nil {
+	if f.running || f.pre == nil || f.action != nil {
 		return
 	}
 	nonces := make([]common.Hash, len(ids))
@@ -131,12 +148,16 @@ func (f *founding) maybeKeygen(c *core) {
 		nonces[i] = call.Nonce
 	}
 	f.running = true
+	pre := f.pre
+	f.pre = nil // an attempt that gets far enough spends them
 	req := tss.KeygenRequest{
 		Session: quorum.Digest(quorum.KindSession, c.network, struct {
 			Epoch, Attempt uint64
 			Nonces         []common.Hash
 		}{c.state.Roster.Epoch + 1, f.attempt, nonces}),
-		Epoch: c.state.Roster.Epoch + 1, Members: ids, Threshold: ids.Q(), RoundTimeout: keygenRound,
+		Epoch: c.state.Roster.Epoch + 1, Members: ids, Threshold: ids.Q(), PreParams: pre, RoundTimeout: keygenRound,
+		// The share is on disk before this member signs the transcript: a signed transcript means that all can sign.
+		Save:     c.vault.SaveShare,
 		Progress: func(round, of int) { c.offer(func() { f.round, f.rounds = round, of }) },
 	}
 	c.log.Info("key generation starts", zap.Uint64("attempt", f.attempt), zap.Int("members", len(ids)))
@@ -145,28 +166,17 @@ func (f *founding) maybeKeygen(c *core) {
 
 // keygen runs off the core.
 func (f *founding) keygen(c *core, req tss.KeygenRequest) {
-	pre, err := c.vault.PreParams()
-	var key *tss.Key
-	var out tss.Outcome
-	if err == nil {
-		req.PreParams = pre
-		// The share is on disk before this member signs the transcript: a signed transcript means that all can sign.
-		req.Save = c.vault.SaveShare
-		key, out = c.engine.Keygen(c.ctx, req)
-	}
+	key, out := c.engine.Keygen(c.ctx, req)
 	c.post(func() {
 		f.running = false
-		switch {
-		case err != nil:
-			c.stop(fmt.Errorf("key generation: preparameters: %w", err))
-		case key != nil:
+		if key != nil {
 			f.key = key
 			c.log.Info("key generated", zap.Stringer("payer", key.Share.Payer()))
-		default:
-			c.alerts.raise(alertCeremony(out))
-			if err := f.again(f.attempt + 1); err != nil {
-				c.stop(err)
-			}
+			return
+		}
+		c.alerts.raise(alertCeremony(out))
+		if err := f.again(c, f.attempt+1); err != nil {
+			c.stop(err)
 		}
 	})
 }
