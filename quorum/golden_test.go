@@ -2,7 +2,12 @@ package quorum_test
 
 import (
 	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"conclave/internal/golden"
@@ -79,6 +84,31 @@ func TestGoldenCertificates(t *testing.T) {
 	for name, cert := range certificates(t, c) {
 		golden.Fields(t, goldenPath(name), golden.Field{Name: "encoding", Bytes: encode(t, cert)})
 	}
+}
+
+// A kind without golden bytes would be a format that nobody reviewed.
+func TestEveryKindHasGoldenBytes(t *testing.T) {
+	elsewhere := map[quorum.Kind]string{
+		quorum.KindTSS:    "package tss holds the envelope's bytes",
+		quorum.KindPolicy: "reserved: a policy's hash is that of its file",
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "digest.go", nil, 0)
+	require.NoError(t, err)
+	kinds := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(spec.Names[0].Name, "Kind") {
+			return true
+		}
+		text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		require.NoError(t, err)
+		kinds++
+		if elsewhere[quorum.Kind(text)] == "" {
+			require.FileExists(t, goldenPath(text))
+		}
+		return true
+	})
+	require.Greater(t, kinds, 15)
 }
 
 // The digest is bound to kind and network by the exact preimage of the protocol.

@@ -205,6 +205,8 @@ func TestSignRefusesWhatCannotBeSaid(t *testing.T) {
 		"halt of scope 3":         statementOf(quorum.Halt{Code: "x", Scope: 3, Target: "y"}),
 		"halt with a novel":       statementOf(quorum.Halt{Code: "x", Reason: strings.Repeat("a", 513)}),
 		"clear without reason":    statementOf(quorum.Clear{}),
+		"ceremony of epoch zero":  statementOf(quorum.Ceremony{Nonce: hash(1)}),
+		"ceremony without nonce":  statementOf(quorum.Ceremony{Epoch: 1}),
 		"transcript without key":  statementOf(quorum.Transcript{}),
 		"view of a lane twice":    statementOf(quorum.View{Lanes: make([]quorum.LaneView, 2)}),
 		"view of too many lanes":  statementOf(quorum.View{Lanes: make([]quorum.LaneView, quorum.MaxLanes+1)}),
