@@ -281,6 +281,17 @@ func TestVestingIsRefused(t *testing.T) {
 		require.Equal(t, "100 counted, 0 pending", credits(t, l, a))
 		checked(t, l)
 	})
+	t.Run("a release before its schedule, and before its time", func(t *testing.T) {
+		l := newBooks(t)
+		early := in
+		early.Now = 0
+		appendAll(t, l, early, release(3, 7, a))
+		appendAll(t, l, early, good)
+		require.Equal(t, "0 counted, 0 pending", credits(t, l, a))
+		update(t, l, func(tx *Tx) error { return tx.Tick(100 * dayMS) })
+		require.Equal(t, "40 counted, 0 pending", credits(t, l, a))
+		checked(t, l)
+	})
 	t.Run("a release before its schedule", func(t *testing.T) {
 		l := newBooks(t)
 		appendAll(t, l, in, release(3, 7, a))

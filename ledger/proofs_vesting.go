@@ -141,15 +141,13 @@ func (b *book) released(id uint64, account common.Address, amount uint256.Int) e
 // vest adds a release and credits the smaller of what was released and what is due by the own clock. Counted credits only
 // grow, also when the clock goes back.
 func (b *book) vest(s Schedule, amount uint256.Int) error {
-	if err := b.released(s.ID, s.Account, amount); err != nil {
-		return err
-	}
 	var r release
 	key := releaseKey(s.ID, s.Account)
 	if _, err := b.tx.get(bucketReleases, key, &r); err != nil {
 		return err
 	}
-	was := r.Standing
+	stored, was := r, r.Standing
+	r.Released.Add(&r.Released, &amount)
 	counted := smaller(r.Released, s.Released(b.in.Now))
 	if counted.Lt(&was.Counted) {
 		counted = was.Counted
@@ -159,13 +157,16 @@ func (b *book) vest(s Schedule, amount uint256.Int) error {
 	if soon.Gt(&counted) {
 		r.Standing.Pending.Sub(&soon, &counted)
 	}
+	due := b.tx.b.Bucket(bucketReleasesDue)
+	if r == stored && due.Get(be64(s.ID)) != nil {
+		return nil // most ticks change nothing
+	}
 	if err := b.shift(s.Account, was, r.Standing); err != nil {
 		return err
 	}
 	if err := b.tx.put(bucketReleases, key, r); err != nil {
 		return err
 	}
-	due := b.tx.b.Bucket(bucketReleasesDue)
 	if counted.Lt(&r.Released) {
 		return due.Put(be64(s.ID), []byte{1})
 	}
