@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -48,7 +49,9 @@ type core struct {
 
 	tasks chan func()
 	fatal error
-	ctx   context.Context // ends with the core; sessions and fetches hang on it
+	ctx   context.Context // ends with Run; sessions and fetches hang on it
+	end   context.CancelFunc
+	work  sync.WaitGroup // what spawn started
 
 	state *batch.State
 	pool  *pool
@@ -104,6 +107,9 @@ func (c *core) offer(task func()) bool {
 		return false
 	}
 }
+
+// spawn runs what would hold up the core. Run waits for it; its answer comes back by post.
+func (c *core) spawn(fn func()) { c.work.Go(fn) }
 
 // ask runs fn on the core and waits for it.
 func (c *core) ask(ctx context.Context, fn func()) error {
@@ -272,7 +278,10 @@ func (c *core) publish(topic string, data []byte) {
 }
 
 // halted reports whether this node's fuse or f+1 halts stop everything.
-func (c *core) halted() bool {
-	err := c.led.View(func(tx *ledger.Tx) error { return tx.MaySign("", common.Address{}) })
+func (c *core) halted() bool { return c.haltedOn("") }
+
+// haltedOn is halted for one network, whose own halts count too.
+func (c *core) haltedOn(network string) bool {
+	err := c.led.View(func(tx *ledger.Tx) error { return tx.MaySign(network, common.Address{}) })
 	return errors.Is(err, ledger.ErrHalted)
 }

@@ -117,7 +117,7 @@ func (c *core) maybeSync() {
 		}
 		c.syncing = true
 		from := c.state.Height + 1
-		go c.syncFrom(id, from)
+		c.spawn(func() { c.syncFrom(id, from) })
 		return
 	}
 }
@@ -170,7 +170,7 @@ func (c *core) fetchValue(f agreement.Fetch) {
 	}
 	c.fetching[f.ID] = true
 	height := c.state.Height + 1
-	go func() {
+	c.spawn(func() {
 		for _, peer := range f.From {
 			if peer == c.self {
 				continue
@@ -190,7 +190,7 @@ func (c *core) fetchValue(f agreement.Fetch) {
 			return
 		}
 		c.post(func() { delete(c.fetching, f.ID) })
-	}()
+	})
 }
 
 // errUnknownRequest refuses a question by name.

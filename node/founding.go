@@ -41,6 +41,7 @@ type KeyStore interface {
 // put the proofs to the vote. It is nil once the network is founded.
 type founding struct {
 	pre           *tss.PreParams // nil while they are being found
+	finding       bool           // one search at a time: each takes a core for a minute
 	attempt       uint64
 	nonce         common.Hash
 	calls         map[common.Address]quorum.Ceremony
@@ -65,8 +66,9 @@ func (c *core) resumeFounding() error {
 // again begins an attempt. Preparameters may take a minute to find, so they come before the call: who calls is ready.
 func (f *founding) again(c *core, attempt uint64) error {
 	f.attempt, f.running = attempt, false
-	if f.pre == nil {
-		go f.prepare(c)
+	if f.pre == nil && !f.finding {
+		f.finding = true
+		go f.prepare(c) // not waited for at the end: nothing can stop a search
 	}
 	_, err := rand.Read(f.nonce[:])
 	return err
@@ -76,6 +78,7 @@ func (f *founding) again(c *core, attempt uint64) error {
 func (f *founding) prepare(c *core) {
 	pre, err := c.vault.PreParams()
 	c.post(func() {
+		f.finding = false
 		if err != nil {
 			c.stop(fmt.Errorf("preparameters: %w", err))
 			return
@@ -161,7 +164,7 @@ func (f *founding) maybeKeygen(c *core) {
 		Progress: func(round, of int) { c.offer(func() { f.round, f.rounds = round, of }) },
 	}
 	c.log.Info("key generation starts", zap.Uint64("attempt", f.attempt), zap.Int("members", len(ids)))
-	go f.keygen(c, req)
+	c.spawn(func() { f.keygen(c, req) })
 }
 
 // keygen runs off the core.
@@ -207,7 +210,7 @@ func (f *founding) maybeCanary(c *core, now time.Time) {
 	}
 	f.signing = true
 	key, attempt := f.key, f.canary
-	go func() {
+	c.spawn(func() {
 		out := f.signCanary(c, key, set, attempt)
 		c.post(func() {
 			f.signing = false
@@ -221,7 +224,7 @@ func (f *founding) maybeCanary(c *core, now time.Time) {
 			m := canaryMsg{quorum.Digest(quorum.KindTranscript, c.network, key.Transcript), canary}
 			c.sendAll(protoSigning, marshal(signMsg{signCanary, marshal(m)}))
 		})
-	}()
+	})
 }
 
 func (f *founding) signCanary(c *core, key *tss.Key, set quorum.Members, attempt uint64) tss.Outcome {

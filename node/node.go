@@ -104,6 +104,8 @@ func (n *Node) wire(parts Parts) error {
 		alerts: n.alerts, log: n.log, now: n.now, tasks: make(chan func(), taskQueue), state: state,
 		answered: map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, lanes: map[string]laneFacts{},
 	}
+	// Before Run: handlers and questions may come as soon as there is a network.
+	c.ctx, c.end = context.WithCancel(context.Background())
 	n.core = c
 	if n.net, err = parts.Network(n.handlers()); err != nil {
 		return err
@@ -140,7 +142,7 @@ func (n *Node) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	n.started = n.now()
-	n.core.ctx = ctx
+	defer context.AfterFunc(ctx, n.core.end)()
 
 	parts := []struct {
 		name string
@@ -168,7 +170,9 @@ func (n *Node) Run(ctx context.Context) error {
 		})
 	}
 	<-ctx.Done()
+	n.core.end()
 	all.Wait()
+	n.core.work.Wait()
 	err := n.led.Close()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)
@@ -177,7 +181,10 @@ func (n *Node) Run(ctx context.Context) error {
 }
 
 // Close frees what New opened; only for a node that never ran.
-func (n *Node) Close() error { return n.led.Close() }
+func (n *Node) Close() error {
+	n.core.end()
+	return n.led.Close()
+}
 
 // kickLane makes a lane's watcher look now.
 func (n *Node) kickLane(network string) {

@@ -22,6 +22,7 @@ type signer struct {
 	share    *tss.KeyShare // nil when the vault has none: this node then verifies and broadcasts, and never signs
 	attempts *tss.Attempts
 	cancel   context.CancelFunc // of the live session
+	live     string             // the network that it pays on
 	kick     func(network string)
 	stuck    string
 }
@@ -66,16 +67,17 @@ func (s *signer) reconsider(c *core) {
 	if s == nil {
 		return
 	}
-	if c.halted() && s.cancel != nil {
+	if s.cancel != nil && c.haltedOn(s.live) {
 		s.cancel()
 	}
 	s.next(c)
 }
 
-// next opens the earliest decided slot that is unsigned, of whatever lane: one key, one session.
+// next opens the earliest decided slot that is unsigned, of whatever lane: one key, one session. The slot that is open
+// already stays as it is: its attempt and its READYs must survive the decision of another slot.
 func (s *signer) next(c *core) {
-	s.attempts.Close()
 	if s.share == nil || c.halted() {
+		s.attempts.Close()
 		return
 	}
 	var first *ledger.Slot
@@ -103,6 +105,7 @@ func (s *signer) next(c *core) {
 		return
 	}
 	if first == nil {
+		s.attempts.Close()
 		return
 	}
 	r, err := c.renderAt(first.Height, 0)
@@ -188,13 +191,13 @@ func (s *signer) join(c *core, session quorum.Session) {
 		return
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	s.cancel = cancel
+	s.cancel, s.live = cancel, c.networkOf(session.Batch)
 	share := s.share
-	go func() {
+	c.spawn(func() {
 		out := c.engine.Sign(ctx, w, share, 0)
 		cancel()
 		c.post(func() { s.ended(c, session, out) })
-	}()
+	})
 }
 
 // warrant is the authority for one session: the stored decision verified again, and an intent that is on disk.
@@ -227,9 +230,18 @@ func (s *signer) ended(c *core, session quorum.Session, out tss.Outcome) {
 			zap.Uint64("nonce", session.Nonce), zap.Stringers("silent", out.Silent), zap.Error(out.Err))
 	}
 	s.run(c, s.attempts.Ended(out, session, c.now()))
-	if s.attempts.Slot() == nil {
-		s.next(c)
+	// Another member may have shown the signed transaction while this node was in the session.
+	s.next(c)
+}
+
+// networkOf is the network that a decided batch pays on.
+func (c *core) networkOf(batch common.Hash) string {
+	var slot ledger.Slot
+	err := c.led.View(func(tx *ledger.Tx) (err error) { slot, _, err = tx.SlotOfBatch(batch); return err })
+	if err != nil {
+		c.stop(err)
 	}
+	return slot.Network
 }
 
 // storeSigned keeps a signed transaction, own or shown, and hands it to the watcher for broadcast. The signature is

@@ -151,8 +151,12 @@ func (w *watcher) broadcast(ctx context.Context) error {
 	}
 	var out []due
 	now := w.n.now()
+	open := map[ledger.SlotKey]time.Time{}
 	err := w.n.led.View(func(tx *ledger.Tx) error {
 		return tx.OpenSlots(func(s ledger.Slot, p ledger.Payout) error {
+			if at, ok := w.sent[s.Key]; ok {
+				open[s.Key] = at
+			}
 			if s.Network != w.lane.Network || (p.Stage != ledger.StageSigned && p.Stage != ledger.StageBroadcast) ||
 				now.Sub(w.sent[s.Key]) < rebroadcast {
 				return nil
@@ -166,10 +170,14 @@ func (w *watcher) broadcast(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.sent = open // settled slots are forgotten
 	for _, d := range out {
 		err := w.n.led.Update(func(tx *ledger.Tx) error {
 			return tx.Track(d.slot.Key, ledger.Payout{Stage: ledger.StageBroadcast, K: d.tx.K, TxHash: d.tx.Hash})
 		})
+		if overtaken(err) {
+			continue
+		}
 		if err != nil {
 			w.n.core.post(func() { w.n.core.stop(fmt.Errorf("record broadcast: %w", err)) })
 			return err
@@ -257,9 +265,14 @@ func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 
 func (w *watcher) track(key ledger.SlotKey, to ledger.Payout) {
 	err := w.n.led.Update(func(tx *ledger.Tx) error { return tx.Track(key, to) })
-	if err != nil && !isRule(err) {
+	if err != nil && !overtaken(err) && !isRule(err) {
 		w.n.core.post(func() { w.n.core.stop(fmt.Errorf("track %s: %w", key, err)) })
 	}
+}
+
+// overtaken reports whether a record was refused because the core found the slot final since it was read here.
+func overtaken(err error) bool {
+	return errors.Is(err, ledger.ErrOrder) || errors.Is(err, ledger.ErrConflict)
 }
 
 // deposits proves what the Relay credited on this lane.
