@@ -70,11 +70,13 @@ type core struct {
 	signer   *signer
 	syncing  bool
 	behind   map[common.Address]uint64 // heights that peers claim, to sync from
+	turn     int                       // who is asked next, so that one liar's claims do not hide the others'
 
 	lanes    map[string]laneFacts // by network name, from the watchers
 	nextView time.Time
 	nextTell time.Time
 	started  time.Time
+	told     uint64 // the last withdrawal whose own verdict was told again
 
 	// content gives the fields of a withdrawal as the own books and judgement have them.
 	content func(wid uint64) (quorum.Content, bool)
@@ -215,6 +217,9 @@ func (c *core) resume() error {
 	}
 	c.started = c.now()
 	c.pool = newPool(c.state.Roster, c.state.Policy.Ref())
+	if err := c.reloadVerdicts(); err != nil {
+		return fmt.Errorf("reload verdicts: %w", err)
+	}
 	if err := c.newHeight(); err != nil {
 		return err
 	}
@@ -222,6 +227,23 @@ func (c *core) resume() error {
 		return c.openKey()
 	}
 	return c.resumeFounding()
+}
+
+// reloadVerdicts fills the pool from the ledger. Own verdicts never come back by gossip, and without them a committee that
+// restarted with one member down would certify nothing.
+func (c *core) reloadVerdicts() error {
+	return c.led.View(func(tx *ledger.Tx) error {
+		return tx.OpenWithdrawals(func(wid uint64) error {
+			approvals, refusals, err := tx.VerdictsInForce(wid, c.state.Policy.Ref())
+			for _, s := range approvals {
+				c.pool.addApproval(s)
+			}
+			for _, s := range refusals {
+				c.pool.addRefusal(s)
+			}
+			return err
+		})
+	})
 }
 
 // tick does what is due.

@@ -110,7 +110,10 @@ func (c *core) maybeSync() {
 	if c.syncing || c.fatal != nil {
 		return
 	}
-	for _, id := range c.state.Roster.IDs() {
+	ids := c.state.Roster.IDs()
+	for range ids {
+		id := ids[c.turn%len(ids)]
+		c.turn++
 		if c.behind[id] <= c.state.Height {
 			delete(c.behind, id)
 			continue

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -93,6 +95,9 @@ func (c *core) hearApprove(s quorum.Signed[quorum.Approve]) {
 		c.answerDecided(s.Signer(), c.state.Height)
 		return
 	}
+	if held, ok := c.pool.approvals[wid][s.Signer()]; ok && bytes.Equal(held.Bytes(), s.Bytes()) {
+		return // told again every ten seconds; each write would cost a commit
+	}
 	// The ledger sees a second verdict too: it is the evidence against who gave it.
 	if s.Signer() != c.self {
 		c.keepVerdict(func(tx *ledger.Tx) (*ledger.Evidence, error) { _, ev, err := tx.PutApproval(s); return ev, err })
@@ -103,6 +108,9 @@ func (c *core) hearApprove(s quorum.Signed[quorum.Approve]) {
 func (c *core) hearRefuse(s quorum.Signed[quorum.Refuse]) {
 	if c.state.Decided(s.Body().WID) {
 		c.answerDecided(s.Signer(), c.state.Height)
+		return
+	}
+	if held, ok := c.pool.refusals[s.Body().WID][s.Signer()]; ok && bytes.Equal(held.Bytes(), s.Bytes()) {
 		return
 	}
 	if s.Signer() != c.self {
@@ -196,28 +204,47 @@ func (c *core) clear(reason string) error {
 	return nil
 }
 
-// ownFacts returns every statement of this node that still matters to others.
+// Bounds of what is told again at once; together they fit one bundle.
+const (
+	maxToldHalts    = 32
+	maxToldVerdicts = maxBundle - maxToldHalts - 1
+)
+
+// ownFacts returns what this node said that still matters to others: its view, its halts and their ends, and open
+// verdicts, the next ones with each call when there are many.
 func (c *core) ownFacts() [][]byte {
-	var out [][]byte
+	var halts, verdicts [][]byte
+	var last uint64
 	err := c.led.View(func(tx *ledger.Tx) error {
-		err := tx.OwnVerdicts(func(_ uint64, raw []byte) error {
-			if len(out) < maxBundle {
-				out = append(out, raw)
+		err := tx.OwnVerdicts(func(wid uint64, raw []byte) error {
+			if wid > c.told && len(verdicts) < maxToldVerdicts {
+				verdicts, last = append(verdicts, raw), wid
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		own, err := tx.OwnHalts()
-		for _, h := range own {
-			out = append(out, h.Raw)
-		}
-		return err
+		return tx.Halts(func(h ledger.HaltRecord) error {
+			switch {
+			case h.Signer != c.self:
+			case h.Stands():
+				halts = append(halts, h.Raw)
+			default:
+				halts = append(halts, h.Cleared) // who missed it would count this member as halted for ever
+			}
+			return nil
+		})
 	})
 	if err != nil {
 		c.stop(err)
+		return nil
 	}
+	c.told = last
+	if len(verdicts) < maxToldVerdicts {
+		c.told = 0
+	}
+	out := append(halts[max(0, len(halts)-maxToldHalts):], verdicts...)
 	if v, ok := c.pool.views[c.self]; ok {
 		out = append(out, v.Bytes())
 	}
@@ -234,7 +261,7 @@ func (c *core) tellAgain() {
 
 // tellCarried shows every member what a batch would carry, so that whoever proposes can propose it.
 func (c *core) tellCarried(b batch.Batch) {
-	var m factsMsg
+	m := factsMsg{Statements: slices.Clone(b.Views)}
 	for _, it := range b.Items {
 		for _, s := range c.pool.approvals[it.Content.WID] {
 			m.Statements = append(m.Statements, s.Bytes())
@@ -245,7 +272,6 @@ func (c *core) tellCarried(b batch.Batch) {
 			m.Statements = append(m.Statements, s.Bytes())
 		}
 	}
-	m.Statements = append(m.Statements, b.Views...)
 	if len(m.Statements) > maxBundle {
 		m.Statements = m.Statements[:maxBundle]
 	}

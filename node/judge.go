@@ -271,7 +271,7 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 func (j *judge) remember(wid uint64, v risk.Verdict) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.last) < maxVerdicts {
+	if _, known := j.last[wid]; known || len(j.last) < maxVerdicts {
 		j.last[wid] = v
 	}
 }

@@ -321,6 +321,6 @@ func (n *Node) hearBundle(frame []byte) {
 // greet shows a peer that just connected what it may have missed.
 func (c *core) greet(peer common.Address) {
 	if facts := c.ownFacts(); len(facts) > 0 {
-		c.send(peer, protoFacts, marshal(factsMsg{Statements: facts[:min(len(facts), maxBundle)]}))
+		c.send(peer, protoFacts, marshal(factsMsg{Statements: facts}))
 	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -19,6 +20,7 @@ func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
 		Nonce: slot.Key.Nonce, Batch: slot.Batch, K: seen.K, TxHash: seen.TxHash, BlockHash: seen.BlockHash, Status: seen.Status,
 	}
 	var raw []byte
+	var broken error // what was final is not, or not the same
 	ok := c.attempt("record outcome", func(tx *ledger.Tx) error {
 		p, _, err := tx.Payout(slot.Key)
 		if err != nil || p.Stage >= ledger.StageSettled {
@@ -27,6 +29,10 @@ func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
 		err = tx.Track(slot.Key, ledger.Payout{
 			Stage: ledger.StageFinal, K: seen.K, TxHash: seen.TxHash, Block: seen.Block, BlockHash: seen.BlockHash, Status: seen.Status,
 		})
+		if errors.Is(err, ledger.ErrConflict) {
+			broken = err
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -35,7 +41,10 @@ func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
 		})
 		return err
 	})
-	if ok && raw != nil {
+	switch {
+	case broken != nil:
+		c.trip("finality-broken", broken.Error())
+	case ok && raw != nil:
 		c.publish(topicFacts, raw)
 		c.maybeSettle(slot.Key)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"go.uber.org/zap"
 
 	"conclave/chain"
@@ -331,8 +332,10 @@ func (w *watcher) prove(e ledger.Event, found chain.DepositFinding) (changed boo
 	return changed, err
 }
 
-// caughtUp reports whether this node heard q−1 others lately and holds every decision that they show.
+// caughtUp reports whether this node heard q−1 others lately and holds every decision up to the height that f+1 of them
+// show: at most f can claim one that does not exist, and a claim that stops the alarm must not be a liar's to make.
 func (c *core) caughtUp() bool {
+	shown := map[common.Address]uint64{}
 	heard := 0
 	for _, v := range c.pool.views {
 		age := c.now().UnixMilli() - int64(v.Body().Time)
@@ -340,14 +343,16 @@ func (c *core) caughtUp() bool {
 			continue
 		}
 		heard++
-		if v.Body().Height > c.state.Height {
-			return false
-		}
+		shown[v.Signer()] = v.Body().Height
 	}
-	for _, height := range c.behind {
+	for id, height := range c.behind {
+		shown[id] = max(shown[id], height)
+	}
+	ahead := 0
+	for _, height := range shown {
 		if height > c.state.Height {
-			return false
+			ahead++
 		}
 	}
-	return heard >= c.state.Roster.Q()-1
+	return heard >= c.state.Roster.Q()-1 && ahead <= c.state.Roster.F()
 }
