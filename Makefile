@@ -1,0 +1,34 @@
+# Thin names over go commands; each line works by itself.
+
+# Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
+T ?= 60
+
+.PHONY: test race lint build generate fuzz e2e bench-sign ci
+
+test:
+	go test ./...
+
+race:
+	bash .ci/run race
+
+lint:
+	bash .ci/run gofmt vet staticcheck tidy verify
+
+build:
+	go build -o bin/ ./cmd/conclave ./cmd/devnet
+
+# The committed documents that are made from code. Review the difference.
+generate:
+	go test ./node/config -run Golden -update
+
+fuzz:
+	bash .ci/fuzz $(if $(ALL),all,rotate) $(T)
+
+e2e:
+	bash .ci/run devnet devnet-kill
+
+bench-sign:
+	go run ./cmd/bench sign
+
+ci:
+	bash .ci/run

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	if len(args) != 1 || args[0] != "sign" {
+		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign")
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := sign(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// attempts is how often a noisy measurement is made before its last figures stand as they are.
+const attempts = 3
+
+// sign compares one signature by 3 of 4 members, envelopes, guard and echo on, with the same by the bare library; both in
+// one process each, without a network.
+func sign(ctx context.Context) error {
+	bench, err := build(ctx, "./tss")
+	if err != nil {
+		return err
+	}
+	defer bench.close()
+	for i := range attempts {
+		m, err := pairs(func(s side) (float64, error) { return bench.time(ctx, benchmarkOf[s]) }, minPairs)
+		if err != nil {
+			return err
+		}
+		noise := m.noise()
+		if noise != nil && i+1 < attempts && ctx.Err() == nil {
+			fmt.Fprintf(os.Stderr, "noisy, repeated: %v\n", noise)
+			continue
+		}
+		fmt.Printf("sign_overhead_3of4 %.3f ratio\nsign_wall_3of4 %.3f s\n", m.ratio(), median(m.full))
+		if noise != nil {
+			return errors.Join(errNoisy, noise)
+		}
+		return nil
+	}
+	return nil
+}
+
+var errNoisy = errors.New("the figures are noisy: give the machine nothing else to do")
+
+// benchmarkOf names the two sides in package tss.
+var benchmarkOf = map[side]string{plain: "BenchmarkBareSign", full: "BenchmarkSign"}
