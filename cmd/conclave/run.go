@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"conclave/cmd/conclave/internal/cli"
+	"conclave/node/config"
+	"conclave/node/daemon"
+	"conclave/tss/vault"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// endWithin is how long a node may take to end cleanly; what is on disk is sound at every moment, so that ending it
+// harder loses time and nothing else.
+const endWithin = 5 * time.Second
+
+// parentFD is the inherited descriptor that tells of the parent's end.
+const parentFD = 3
+
+type runFlags struct {
+	home, passwordFile string
+	exitWithParent     bool
+}
+
+func (f *runFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.home, "home", "", "the node's home (required)")
+	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "file with the vault's password, mode 0600 (default: the configuration's, else asked for)")
+	cmd.Flags().BoolVar(&f.exitWithParent, "exit-with-parent", false,
+		"end when descriptor 3, the read end of a pipe whose write end the parent keeps, is closed: whatever ends the parent ends this node")
+}
+
+func newRun(env *cli.Env) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use: "run --home DIR", Short: "Run the custodian until SIGINT or SIGTERM; a second signal ends it at once", Args: cobra.NoArgs,
+		RunE: env.Run(func(*cobra.Command, []string) error {
+			ctx, stop, err := f.begin(env)
+			if err != nil {
+				return err
+			}
+			defer stop()
+			d, err := f.open(ctx, env, "")
+			if err != nil {
+				return explained(err)
+			}
+			return explained(d.Run(ctx))
+		}),
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// begin checks the flags and hardens the process before any secret is read. The context ends with the first signal, or
+// with the parent.
+func (f *runFlags) begin(env *cli.Env) (context.Context, func(), error) {
+	if f.home == "" {
+		return nil, nil, cli.Errorf(cli.Usage, "", "--home is required")
+	}
+	if err := vault.DisableCoreDumps(); err != nil {
+		return nil, nil, err
+	}
+	ctx, end := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	parent := make(chan struct{})
+	if f.exitWithParent {
+		if err := watchParent(parent); err != nil {
+			end()
+			return nil, nil, err
+		}
+	}
+	go func() {
+		select {
+		case <-signals:
+		case <-parent:
+		case <-ctx.Done():
+			return
+		}
+		end()
+		select {
+		case <-signals:
+		case <-time.After(endWithin):
+		}
+		_, _ = fmt.Fprintln(env.Stderr, "conclave: ended without waiting")
+		os.Exit(int(cli.Failed))
+	}()
+	return ctx, func() { signal.Stop(signals); end() }, nil
+}
+
+// watchParent closes gone when the parent ends. The kernel closes the parent's end of the pipe whatever ends the parent,
+// SIGKILL included, on every system and without polling. Nobody ever writes to it.
+func watchParent(gone chan<- struct{}) error {
+	const hint = "the parent gives the read end of a pipe as descriptor 3"
+	var stat unix.Stat_t
+	if err := unix.Fstat(parentFD, &stat); err != nil || stat.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return cli.Errorf(cli.Usage, hint, "--exit-with-parent: descriptor %d is no pipe", parentFD)
+	}
+	unix.CloseOnExec(parentFD)
+	pipe := os.NewFile(parentFD, "parent")
+	go func() {
+		_, _ = io.Copy(io.Discard, pipe)
+		close(gone)
+	}()
+	return nil
+}
+
+// open opens the home. least raises the log's level, "" leaves it to the configuration.
+func (f *runFlags) open(ctx context.Context, env *cli.Env, least config.LogLevel) (*daemon.Daemon, error) {
+	return daemon.Open(ctx, daemon.Options{
+		Home: f.home, Password: f.password,
+		Log: func(level config.LogLevel) *zap.Logger {
+			if least != "" && level != "debug" {
+				level = least
+			}
+			return daemon.NewLogger(env.Stderr, level, term.IsTerminal(int(os.Stderr.Fd())))
+		},
+		Note: func(text string) { env.Note("%s", text) },
+	})
+}
+
+// password looks where the operator said, then in the configuration, then asks at the terminal.
+func (f *runFlags) password(cfg config.Config) ([]byte, error) {
+	path := f.passwordFile
+	if path == "" {
+		path = cfg.PasswordPath()
+	}
+	if path != "" {
+		password, err := config.ReadPassword(path)
+		return password, cli.With(cli.Usage, wrapped("vault password", err), cli.HintOf(err))
+	}
+	stdin := int(os.Stdin.Fd())
+	if !term.IsTerminal(stdin) {
+		return nil, cli.Errorf(cli.Usage, "--password-file FILE, or [vault] password_file of config.toml", "the vault needs its password, and there is no terminal to ask at")
+	}
+	password, err := askPassword(stdin, "Vault password: ")
+	if err != nil {
+		return nil, err
+	}
+	if entries, err := os.ReadDir(cfg.VaultPath()); err == nil && len(entries) > 0 {
+		return password, nil
+	}
+	again, err := askPassword(stdin, "The same again, for the new vault: ")
+	if err != nil {
+		return nil, err
+	}
+	defer clear(again)
+	if string(again) != string(password) {
+		clear(password)
+		return nil, cli.Errorf(cli.Usage, "", "the passwords differ")
+	}
+	return password, nil
+}
+
+func askPassword(fd int, prompt string) ([]byte, error) {
+	_, _ = fmt.Fprint(os.Stderr, prompt)
+	password, err := term.ReadPassword(fd)
+	_, _ = fmt.Fprintln(os.Stderr)
+	if err != nil {
+		return nil, fmt.Errorf("read password: %w", err)
+	}
+	return password, nil
+}
+
+func wrapped(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// explained gives what keeps a home from starting its exit code.
+func explained(err error) error {
+	var p *daemon.Problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	code := cli.Failed
+	switch p.Class {
+	case daemon.Setup:
+		code = cli.Usage
+	case daemon.Refused:
+		code = cli.Refused
+	}
+	return cli.With(code, err, p.Help)
+}
