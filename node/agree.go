@@ -1,6 +1,8 @@
 package node
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,8 +15,13 @@ import (
 	"conclave/quorum/batch"
 )
 
-// maxHeldValues bounds the proposed values that are held for the running height, in memory.
-const maxHeldValues = 256
+// Bounds of the proposed values that are held for the running height. One per round is held: the first of its proposer.
+const (
+	// roundsAhead is how far ahead of the own round a proposal is kept: one turn of every member. It comes again each second.
+	roundsAhead = quorum.MaxMembers
+	// roundsBehind is more than agreement looks back.
+	roundsBehind = 16
+)
 
 // answerEvery is how often one peer's messages of decided heights are answered (R7).
 const answerEvery = time.Second
@@ -22,6 +29,7 @@ const answerEvery = time.Second
 // newHeight begins to wait for the height after the last decision, or resumes it from the ledger.
 func (c *core) newHeight() error {
 	c.values, c.valueOf = map[common.Hash][]byte{}, map[common.Hash]batch.Batch{}
+	c.roundOf = map[uint64]common.Hash{}
 	c.building, c.certSeen, c.wake = nil, time.Time{}, time.Time{}
 	c.fetching = map[common.Hash]bool{}
 
@@ -105,11 +113,47 @@ func (c *core) holdValue(raw []byte) (common.Hash, bool) {
 		c.log.Info("value is invalid", zap.Stringer("id", id), zap.Error(err))
 		return id, false
 	}
-	if len(c.values) >= maxHeldValues {
-		return id, false
-	}
 	c.values[id], c.valueOf[id] = raw, b
 	return id, true
+}
+
+// timely reports whether a proposal may be looked at: its signer proposes in its round, and the round is near. A later
+// one comes again each second, and its value must not be judged as missing when its round begins.
+func (c *core) timely(signer common.Address, p quorum.Proposal) bool {
+	now := c.agree.Status().Round
+	return signer == c.state.Roster.IDs().Proposer(p.Height, p.Round) && p.Round <= now+roundsAhead && now <= p.Round+roundsBehind
+}
+
+// holdFirst holds a proposal's value if none came before in its round: a member that proposes valid values without end
+// fills no more than its turns. The second statement is evidence all the same.
+func (c *core) holdFirst(p quorum.Proposal, value []byte) (valid bool) {
+	if first, ok := c.roundOf[p.Round]; ok && first != p.ID {
+		return c.values[p.ID] != nil
+	}
+	c.roundOf[p.Round] = p.ID
+	c.forgetValues(c.agree.Status())
+	_, valid = c.holdValue(value)
+	return valid
+}
+
+// forgetValues drops the values of rounds long past, except what agreement may still decide.
+func (c *core) forgetValues(now agreement.Status) {
+	keep := map[common.Hash]bool{now.Locked: true, now.Valid: true}
+	var old []common.Hash
+	for round, id := range c.roundOf {
+		if round+roundsBehind < now.Round {
+			old = append(old, id)
+			delete(c.roundOf, round)
+		} else {
+			keep[id] = true
+		}
+	}
+	for _, id := range old {
+		if !keep[id] {
+			delete(c.values, id)
+			delete(c.valueOf, id)
+		}
+	}
 }
 
 // step drives agreement with one event and everything that follows from it.
@@ -212,7 +256,7 @@ func (c *core) polOf(what agreement.Commit) quorum.QC {
 
 func (c *core) castProposal(tx *ledger.Tx, p quorum.Proposal) (quorum.Signed[quorum.Proposal], error) {
 	var none quorum.Signed[quorum.Proposal]
-	if err := tx.PutValue(p.Height, p.ID, c.values[p.ID]); err != nil {
+	if err := c.putValue(tx, p.Height, p.ID); err != nil {
 		return none, err
 	}
 	raw, err := tx.CastProposal(p, func(b quorum.Proposal) (quorum.Signed[quorum.Proposal], error) {
@@ -227,7 +271,7 @@ func (c *core) castProposal(tx *ledger.Tx, p quorum.Proposal) (quorum.Signed[quo
 func (c *core) castVote(tx *ledger.Tx, v quorum.Vote) (quorum.Signed[quorum.Vote], error) {
 	var none quorum.Signed[quorum.Vote]
 	if v.ID != (common.Hash{}) {
-		if err := tx.PutValue(v.Height, v.ID, c.values[v.ID]); err != nil {
+		if err := c.putValue(tx, v.Height, v.ID); err != nil {
 			return none, err
 		}
 	}
@@ -240,13 +284,28 @@ func (c *core) castVote(tx *ledger.Tx, v quorum.Vote) (quorum.Signed[quorum.Vote
 	return quorum.Open[quorum.Vote](c.network, c.state.Roster.IDs(), raw)
 }
 
+// putValue keeps the bytes that an own statement is about. A height that failed in hundreds of rounds drops what it said
+// long ago, not what it is locked on.
+func (c *core) putValue(tx *ledger.Tx, height uint64, id common.Hash) error {
+	err := tx.PutValue(height, id, c.values[id])
+	if !errors.Is(err, ledger.ErrFull) {
+		return err
+	}
+	now := c.agree.Status()
+	err = tx.RetainValues(height, func(held common.Hash) bool { return held == now.Locked || held == now.Valid })
+	if err != nil {
+		return err
+	}
+	return tx.PutValue(height, id, c.values[id])
+}
+
 // evidence keeps proofs of double voting, and stops a node whose own key speaks elsewhere.
 func (c *core) evidence(fx agreement.Effects) {
 	for _, e := range fx.Evidence {
 		c.keepEvidence(ledger.EvidenceVotes, e.Offender, e.First, e.Second)
 	}
 	if len(fx.Foreign) > 0 {
-		c.trip("twin", "statements under this node's key arrive that its database does not hold: a restored database or a second process")
+		c.twin()
 	}
 	if !fx.Contradiction.Zero() {
 		c.trip("contradiction", fmt.Sprintf("members certified value %s of height %d, which this node judged invalid", fx.Contradiction.ID(), fx.Contradiction.Height()))
@@ -292,6 +351,11 @@ func (c *core) hearVote(m voteMsg) {
 		return
 	}
 	v, err := quorum.Open[quorum.Vote](c.network, c.state.Roster.IDs(), m.Statement)
+	if err == nil && v.Signer() == c.self {
+		b := v.Body()
+		c.hearSelf(b.Height, b.Round, uint64(b.Phase), v.Bytes())
+		return
+	}
 	if err != nil || !c.current(v.Signer(), v.Body().Epoch, v.Body().Height) {
 		return
 	}
@@ -301,11 +365,16 @@ func (c *core) hearVote(m voteMsg) {
 
 func (c *core) hearProposal(m voteMsg) {
 	p, err := quorum.Open[quorum.Proposal](c.network, c.state.Roster.IDs(), m.Statement)
+	if err == nil && p.Signer() == c.self {
+		b := p.Body()
+		c.hearSelf(b.Height, b.Round, ledger.StepProposal, p.Bytes())
+		return
+	}
 	if err != nil || !c.current(p.Signer(), p.Body().Epoch, p.Body().Height) {
 		return
 	}
 	c.hearQC(m.Beside)
-	if c.state.Height+1 != p.Body().Height {
+	if c.state.Height+1 != p.Body().Height || !c.timely(p.Signer(), p.Body()) {
 		return
 	}
 	if quorum.ValueID(c.network, m.Value) != p.Body().ID {
@@ -318,10 +387,27 @@ func (c *core) hearProposal(m voteMsg) {
 			return
 		}
 	}
-	var id common.Hash
-	id, ev.Valid = c.holdValue(m.Value)
-	ev.Refrain = ev.Valid && c.valueOf[id].Kind == batch.Payout && c.halted()
+	ev.Valid = c.holdFirst(p.Body(), m.Value)
+	ev.Refrain = ev.Valid && c.valueOf[p.Body().ID].Kind == batch.Payout && c.halted()
 	c.step(ev)
+}
+
+// hearSelf compares a statement under the own key with the record of every one that was ever sent. One that is not there
+// was signed by a twin, or before the database was rolled back.
+func (c *core) hearSelf(height, round, step uint64, raw []byte) {
+	var own []byte
+	err := c.led.View(func(tx *ledger.Tx) (err error) { own, _, err = tx.Cast(height, round, step); return err })
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	if !bytes.Equal(own, raw) {
+		c.twin()
+	}
+}
+
+func (c *core) twin() {
+	c.trip("twin", "statements under this node's key arrive that its database does not hold: a restored database or a second process")
 }
 
 // current tells messages of the running height from others: decided heights are answered, later ones start a sync.
@@ -334,7 +420,7 @@ func (c *core) current(from common.Address, epoch, height uint64) bool {
 		c.behind[from] = height - 1
 		return false
 	}
-	return epoch == c.state.Roster.Epoch && from != c.self
+	return epoch == c.state.Roster.Epoch
 }
 
 func (c *core) openQC(raw []byte) (quorum.QC, error) {
@@ -416,5 +502,6 @@ func (c *core) tryBuild() {
 		c.stop(fmt.Errorf("built an invalid batch at height %d", b.Height))
 		return
 	}
+	c.roundOf[round] = id
 	c.step(agreement.Built{Round: round, ID: id})
 }

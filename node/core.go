@@ -60,7 +60,8 @@ type core struct {
 	wake     time.Time
 	values   map[common.Hash][]byte
 	valueOf  map[common.Hash]batch.Batch
-	building *uint64 // the round that asked for a value which could not be built yet
+	roundOf  map[uint64]common.Hash // whose value came first in a round
+	building *uint64                // the round that asked for a value which could not be built yet
 	certSeen time.Time
 	seenQC   common.Hash
 	answered map[common.Address]time.Time // R7, once per peer and second
