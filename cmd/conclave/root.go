@@ -8,12 +8,12 @@ import (
 
 // verbs is every verb of the command, in the order of an operator's first hour.
 func verbs() []func(*cli.Env) *cobra.Command {
-	return []func(*cli.Env) *cobra.Command{
+	return append([]func(*cli.Env) *cobra.Command{
 		newInit,
 		newNetwork,
 		newConfig,
 		newVersion,
-	}
+	}, nodeVerbs()...)
 }
 
 func newRoot(env *cli.Env) *cobra.Command {
