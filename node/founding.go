@@ -92,7 +92,8 @@ func (f *founding) tick(c *core, now time.Time) {
 	if f == nil || c.fatal != nil {
 		return
 	}
-	if f.pre != nil && !now.Before(f.nextCall) {
+	// It goes on calling while it makes the key: a member that misses this call would not start.
+	if (f.pre != nil || f.running || f.key != nil) && !now.Before(f.nextCall) {
 		f.nextCall = now.Add(callEvery)
 		f.call(c)
 	}

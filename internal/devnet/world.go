@@ -37,6 +37,9 @@ type world struct {
 	bound map[common.Address]common.Address
 }
 
+// chainID is that of the own chain: no public network has it.
+const chainID = 1_337_042
+
 // devAddress is an address that nobody holds a key of, for a purpose.
 func devAddress(purpose string) common.Address {
 	return common.BytesToAddress(crypto.Keccak256([]byte("conclave devnet " + purpose))[12:])
@@ -54,7 +57,7 @@ func openWorld(ctx context.Context, o Options) (*world, error) {
 	}
 	if len(o.RPCs) == 0 {
 		var err error
-		if w.chain, err = simchain.Start(simchain.Config{}); err != nil {
+		if w.chain, err = simchain.Start(simchain.Config{ChainID: chainID}); err != nil {
 			return nil, fmt.Errorf("start chain: %w", err)
 		}
 	}
