@@ -42,24 +42,29 @@ func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View]
 		}
 		return sorted[i].Content.WID < sorted[j].Content.WID
 	})
+	frames := map[quorum.LaneKey]*frame{}
 	for _, c := range sorted {
-		if c.Pay == nil {
+		lane, ok := s.laneFor(c.Content)
+		if c.Pay == nil || !ok {
 			continue
 		}
-		// Views without this lane's data are passed over here: one member whose endpoints are down must not stop payouts.
-		lane, _ := s.laneFor(c.Content)
-		if chosen := s.freshest(views, &lane); chosen != nil {
-			if b, err := s.withItem(s.withRejects(chosen, sorted), c, lane, chosen); err == nil {
-				return b, true
-			}
+		f, known := frames[lane]
+		if !known {
+			// Views without this lane's data are passed over: one member whose endpoints are down must not stop payouts.
+			f = s.frame(Payout, s.freshest(views, &lane))
+			f.addRejects(s, sorted)
+			frames[lane] = f
+		}
+		if b, err := f.withItem(s, c, lane); err == nil && s.Valid(b) == nil {
+			return b, true
 		}
 	}
-	chosen := s.freshest(views, nil)
-	if chosen == nil {
+	f := s.frame(Payout, s.freshest(views, nil))
+	f.addRejects(s, sorted)
+	if f == nil || len(f.Rejects) == 0 {
 		return Batch{}, false
 	}
-	b := s.withRejects(chosen, sorted)
-	return b, len(b.Rejects) > 0
+	return f.Batch, s.Valid(f.Batch) == nil
 }
 
 // WhyNot says why a candidate cannot be decided now, for people; nil when it can. The answer is that of this moment.
@@ -74,39 +79,45 @@ func (s *State) WhyNot(c Candidate, views []quorum.Signed[quorum.View]) error {
 	if !ok {
 		return fmt.Errorf("no lane pays on %q", c.Content.Network)
 	}
-	chosen := s.freshest(views, &lane)
-	if chosen == nil {
+	f := s.frame(Payout, s.freshest(views, &lane))
+	if f == nil {
 		return fmt.Errorf("fewer than %d members show a view of %q", s.Roster.Q(), c.Content.Network)
 	}
-	_, err := s.withItem(s.frame(Payout, chosen), c, lane, chosen)
+	_, err := f.withItem(s, c, lane)
 	return err
 }
 
 // BuildMembers makes the founding batch from the ceremony's proofs.
 func (s *State) BuildMembers(action quorum.MembersAction, views []quorum.Signed[quorum.View]) (Batch, error) {
-	chosen := s.freshest(views, nil)
-	if chosen == nil {
+	f := s.frame(Members, s.freshest(views, nil))
+	if f == nil {
 		return Batch{}, invalid("fewer than %d views", s.Roster.Q())
 	}
 	raw, err := rlp.EncodeToBytes(action)
 	if err != nil {
 		return Batch{}, err
 	}
-	b := s.frame(Members, chosen)
-	b.Action = raw
-	return b, s.Valid(b)
+	f.Action = raw
+	return f.Batch, s.Valid(f.Batch)
 }
 
-// frame fills what every batch of the next height has.
-func (s *State) frame(kind Kind, views []quorum.Signed[quorum.View]) Batch {
-	b := Batch{Epoch: s.Roster.Epoch, Height: s.Height + 1, Previous: s.Previous, Kind: kind}
-	times := make([]uint64, len(views))
-	for i, v := range views {
-		b.Views = append(b.Views, v.Bytes())
-		times[i] = v.Body().Time
+// frame is what every batch of the next height has, with the views that it carries.
+type frame struct {
+	Batch
+	views []quorum.View
+}
+
+// frame begins a batch on q views; nil without them.
+func (s *State) frame(kind Kind, views []quorum.Signed[quorum.View]) *frame {
+	if views == nil {
+		return nil
 	}
-	b.Time = max(s.Time, quorum.LowerMedian(times))
-	return b
+	f := &frame{Batch: Batch{Epoch: s.Roster.Epoch, Height: s.Height + 1, Previous: s.Previous, Kind: kind}}
+	for _, v := range views {
+		f.Views, f.views = append(f.Views, v.Bytes()), append(f.views, v.Body())
+	}
+	f.Time = max(s.Time, medianTime(f.views))
+	return f
 }
 
 // freshest returns the q most recent views of distinct members of the epoch, with data for lane unless it is nil,
@@ -144,34 +155,42 @@ func (s *State) freshest(views []quorum.Signed[quorum.View], lane *quorum.LaneKe
 	return out
 }
 
-// withRejects is a frame with as many certified rejects as fit and are valid.
-func (s *State) withRejects(views []quorum.Signed[quorum.View], sorted []Candidate) Batch {
-	b := s.frame(Payout, views)
+// addRejects adds as many certified rejects as fit and are valid. Each is tried alone, so that trying costs no square.
+func (f *frame) addRejects(s *State, sorted []Candidate) {
+	if f == nil {
+		return
+	}
+	wids, events := map[uint64]bool{}, map[uint64]bool{}
 	for _, c := range sorted {
-		if c.Refuse == nil || len(b.Rejects) == MaxRejects {
+		if c.Refuse == nil || wids[c.Content.WID] || events[c.Content.EventID] || len(f.Rejects) == MaxRejects {
 			continue
 		}
-		next := b
-		next.Rejects = append(slices.Clone(b.Rejects), Reject{c.Content, c.Refuse.Unchecked()})
-		slices.SortFunc(next.Rejects, func(x, y Reject) int { return cmp.Compare(x.Content.WID, y.Content.WID) })
-		if s.Valid(next) == nil {
-			b = next
+		alone := f.Batch
+		alone.Rejects = []Reject{{c.Content, c.Refuse.Unchecked()}}
+		if s.rules(alone, f.views, false) != nil {
+			continue
 		}
+		wids[c.Content.WID], events[c.Content.EventID] = true, true
+		f.Rejects = append(f.Rejects, alone.Rejects[0])
 	}
-	return b
+	slices.SortFunc(f.Rejects, func(x, y Reject) int { return cmp.Compare(x.Content.WID, y.Content.WID) })
 }
 
-// withItem adds the item and its transaction; it fails with the rule that the result would break.
-func (s *State) withItem(b Batch, c Candidate, lane quorum.LaneKey, views []quorum.Signed[quorum.View]) (Batch, error) {
-	seen := make([]quorum.LaneView, len(views))
-	for i, v := range views {
-		seen[i], _ = v.Body().Lane(lane)
+// withItem is the frame with an item and its transaction; it fails with the rule that the result would break.
+func (f *frame) withItem(s *State, c Candidate, lane quorum.LaneKey) (Batch, error) {
+	if f == nil {
+		return Batch{}, invalid("fewer than %d views of the lane", s.Roster.Q())
 	}
-	terms, _ := s.terms(lane, seen) // Valid names a fee above the ceiling
+	seen := make([]quorum.LaneView, len(f.views))
+	for i, v := range f.views {
+		seen[i], _ = v.Lane(lane)
+	}
+	b := f.Batch
+	terms, _ := s.terms(lane, seen) // the rules name a fee above the ceiling
 	b.Offer, b.Tip, b.FeeCap, b.GasLimit = terms.Offer, terms.Tip, terms.FeeCap, terms.GasLimit
 	b.Lane, b.Nonce = lane, s.next[lane.Nonces()]
 	b.Items = []Item{{c.Content, c.Pay.Unchecked()}}
-	return b, s.Valid(b)
+	return b, s.rules(b, f.views, false)
 }
 
 // laneFor returns the lane that pays a content.
