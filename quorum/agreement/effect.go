@@ -34,7 +34,7 @@ type Effects struct {
 // Commit is one durable transaction: all of it or nothing.
 //
 // For Proposal and each of Votes, in that transaction: when signed bytes exist for (height, round, kind), use those;
-// else set Epoch-wide next Counter, sign, and record the bytes. With a vote or proposal for a value, record the
+// else set Counter to the own next one, sign, and record the bytes. With a vote or proposal for a value, record the
 // value's bytes too: others will fetch them from its voters.
 type Commit struct {
 	Save     *Durable         // replaces the height's record; nil: unchanged
