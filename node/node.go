@@ -228,6 +228,9 @@ func (n *Node) handlers() p2p.Handlers {
 					return
 				}
 				n.core.hearFact(data)
+				if kind, err := quorum.PeekKind(data); err == nil && kind == quorum.KindOutcome {
+					n.core.answerOutcome(data)
+				}
 			})
 		},
 		Frame: n.frame,

@@ -50,25 +50,40 @@ func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
 	}
 }
 
-// hearOutcome takes another member's OUTCOME. Who still asks about a settled slot is shown what settled it.
+// hearOutcome takes another member's OUTCOME.
 func (c *core) hearOutcome(s quorum.Signed[quorum.Outcome]) {
-	o := s.Body()
-	key := ledger.SlotKey{ChainID: o.Lane.ChainID, Payer: o.Lane.Payer, Nonce: o.Nonce}
-	var added, settled bool
+	if s.Signer() == c.self {
+		return
+	}
+	key := slotOf(s.Body())
+	var added bool
 	ok := c.attempt("keep outcome", func(tx *ledger.Tx) (err error) {
-		if _, settled, err = tx.OutcomeOf(key); err != nil || s.Signer() == c.self {
+		if _, settled, err := tx.OutcomeOf(key); err != nil || settled {
 			return err
 		}
 		added, err = tx.PutOutcome(s)
 		return err
 	})
-	switch {
-	case !ok:
-		return
-	case settled && s.Signer() != c.self:
-		c.showOutcomes(s.Signer(), key)
-	case added:
+	if ok && added {
 		c.maybeSettle(key)
+	}
+}
+
+func slotOf(o quorum.Outcome) ledger.SlotKey {
+	return ledger.SlotKey{ChainID: o.Lane.ChainID, Payer: o.Lane.Payer, Nonce: o.Nonce}
+}
+
+// answerOutcome shows a member that gossips about a settled slot what settled it. Only gossip is answered: what is shown to
+// one peer is an answer itself, and two members that know everything would go on telling each other.
+func (c *core) answerOutcome(raw []byte) {
+	s, err := quorum.Open[quorum.Outcome](c.network, c.state.Roster.IDs(), raw)
+	if err != nil || s.Signer() == c.self {
+		return
+	}
+	key, settled := slotOf(s.Body()), false
+	err = c.led.View(func(tx *ledger.Tx) (err error) { _, settled, err = tx.OutcomeOf(key); return err })
+	if err == nil && settled {
+		c.showOutcomes(s.Signer(), key)
 	}
 }
 
