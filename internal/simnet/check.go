@@ -1,0 +1,298 @@
+package simnet
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/holiman/uint256"
+
+	"conclave/ledger"
+	"conclave/quorum"
+	"conclave/quorum/batch"
+)
+
+// Report counts what [World.Check] looked at.
+type Report struct {
+	Decisions int // heights
+	Paid      int // withdrawals that the chain shows paid
+	Said      int // statements that were sent and stand on a disk
+	Equal     int // custodians whose books were compared with another's
+}
+
+// broken names the invariant that does not hold.
+func broken(invariant, format string, args ...any) error {
+	return fmt.Errorf("%s: %s", invariant, fmt.Sprintf(format, args...))
+}
+
+// disk is what one custodian's ledger holds.
+type disk struct {
+	c         *Custodian
+	decisions map[uint64]common.Hash
+	values    map[uint64]batch.Batch
+	slots     map[ledger.SlotKey]common.Hash
+	own       map[common.Hash]bool
+	counted   map[common.Address]uint256.Int
+	paid      int
+	height    uint64
+	root      common.Hash
+	events    uint64
+	state     common.Hash
+}
+
+// Check compares every disk with itself, with the others and with the chain. Nothing may run. Members that a test made
+// misbehave are left out: what they hold is their affair.
+func (w *World) Check() (Report, error) {
+	var r Report
+	var disks []disk
+	for _, c := range w.Custodians {
+		if c.Running() {
+			return r, fmt.Errorf("check: %s still runs", c.Name)
+		}
+		if w.faulty[c.Index] {
+			continue
+		}
+		d, err := w.readDisk(c)
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", c.Name, err)
+		}
+		disks = append(disks, d)
+	}
+	for _, check := range []func(*Report, []disk) error{w.checkDecisions, w.checkSaid, w.checkChain, w.checkEqual} {
+		if err := check(&r, disks); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+// readDisk opens a ledger as a restart would, verifies it alone, and reads what is to be compared.
+func (w *World) readDisk(c *Custodian) (disk, error) {
+	d := disk{c: c, decisions: map[uint64]common.Hash{}, values: map[uint64]batch.Batch{}, slots: map[ledger.SlotKey]common.Hash{},
+		own: map[common.Hash]bool{}, counted: map[common.Address]uint256.Int{}}
+	l, err := ledger.Open(c.dir, w.network)
+	if err != nil {
+		return d, err
+	}
+	roster, err := w.Genesis.Roster()
+	if err == nil {
+		_, err = l.CheckBooks(nil)
+	}
+	if err == nil {
+		_, err = l.CheckProtocol(ledger.Founding{Roster: roster, FirstNonce: map[uint64]uint64{chainID: 0}})
+	}
+	if err == nil {
+		err = l.Rollback() // I12: what was said is not forgotten
+	}
+	if err == nil {
+		err = l.View(func(tx *ledger.Tx) error { return d.read(w, tx) })
+	}
+	return d, errors.Join(err, l.Close())
+}
+
+func (d *disk) read(w *World, tx *ledger.Tx) error {
+	err := tx.Decisions(1, func(u quorum.UncheckedDecision) error {
+		b, err := batch.Decode(u.Value)
+		d.decisions[u.Commit.Height], d.values[u.Commit.Height] = u.Commit.ID, b
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = tx.Slots(func(s ledger.Slot, _ ledger.Payout) error { d.slots[s.Key] = s.Batch; return nil })
+	if err != nil {
+		return err
+	}
+	err = tx.OwnStatements(0, func(_ uint64, _ quorum.Kind, raw []byte) error { d.own[crypto.Keccak256Hash(raw)] = true; return nil })
+	if err != nil {
+		return err
+	}
+	err = tx.PaidWithdrawals(func(ledger.Paid) error { d.paid++; return nil })
+	if err != nil {
+		return err
+	}
+	for _, u := range w.users {
+		a, _, err := tx.Account(u.Address, 0)
+		if err != nil {
+			return err
+		}
+		d.counted[u.Address] = a.Counted
+	}
+	totals, err := tx.Totals()
+	if err != nil {
+		return err
+	}
+	d.height, d.root, d.events = tx.LastHeight(), totals.Root, totals.Events
+	d.state, err = tx.StateHash()
+	return err
+}
+
+// checkDecisions is I1, I6, I7 and I11 over all disks: one decision per height, one payout per withdrawal, one batch per
+// nonce, and no nonce left out.
+func (w *World) checkDecisions(r *Report, disks []disk) error {
+	decided, slots := map[uint64]common.Hash{}, map[ledger.SlotKey]common.Hash{}
+	for _, d := range disks {
+		for h, id := range d.decisions {
+			if was, ok := decided[h]; ok && was != id {
+				return broken("I1", "height %d was decided as %s and, by %s, as %s", h, was, d.c.Name, id)
+			}
+			decided[h] = id
+		}
+		for k, id := range d.slots {
+			if was, ok := slots[k]; ok && was != id {
+				return broken("I7", "%s names %s and, by %s, %s", k, was, d.c.Name, id)
+			}
+			slots[k] = id
+		}
+	}
+	r.Decisions = len(decided)
+	items, nonces := map[uint64]uint64{}, map[uint64]bool{}
+	for h, b := range w.allValues(disks) {
+		for _, it := range b.Items {
+			if was, ok := items[it.Content.WID]; ok {
+				return broken("I6", "withdrawal %d is paid by height %d and by height %d", it.Content.WID, was, h)
+			}
+			items[it.Content.WID] = h
+			nonces[b.Nonce] = true
+		}
+	}
+	for n := range uint64(len(nonces)) {
+		if !nonces[n] {
+			return broken("I11", "of %d nonces, %d is missing", len(nonces), n)
+		}
+	}
+	return nil
+}
+
+func (w *World) allValues(disks []disk) map[uint64]batch.Batch {
+	out := map[uint64]batch.Batch{}
+	for _, d := range disks {
+		for h, b := range d.values {
+			out[h] = b
+		}
+	}
+	return out
+}
+
+// checkSaid is the second half of I2: every statement with a counter that left a custodian stands on its disk.
+func (w *World) checkSaid(r *Report, disks []disk) error {
+	for _, d := range disks {
+		for id := range w.wire.said[d.c.Index] {
+			if !d.own[id] {
+				return broken("I2", "%s sent a statement %s that its disk does not hold", d.c.Name, id)
+			}
+			r.Said++
+		}
+	}
+	return nil
+}
+
+// checkEqual is I13: custodians with one log and the same decisions have the same books.
+func (w *World) checkEqual(r *Report, disks []disk) error {
+	for i, d := range disks {
+		for _, o := range disks[:i] {
+			if d.root != o.root || d.events != o.events || d.height != o.height || d.paid != o.paid {
+				continue
+			}
+			r.Equal++
+			if d.state != o.state {
+				return broken("I13", "%s and %s read the same log and decisions, and their books differ", o.c.Name, d.c.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// payment is one transaction of the payer in a block.
+type payment struct {
+	to    common.Address
+	value uint256.Int
+	nonce uint64
+	fee   uint256.Int
+	good  bool
+}
+
+// payments reads the whole chain.
+func (w *World) payments() ([]payment, error) {
+	head, err := w.end.Head(w.bare())
+	if err != nil {
+		return nil, err
+	}
+	var out []payment
+	for n := range head.Number + 1 {
+		h, err := w.end.HeaderAt(w.bare(), n)
+		if err != nil {
+			return nil, err
+		}
+		sent, err := w.end.Sent(w.bare(), w.payer, h)
+		if err != nil {
+			return nil, err
+		}
+		for _, tx := range sent {
+			receipt, err := w.end.Receipt(w.bare(), tx.Hash)
+			if err != nil {
+				return nil, err
+			}
+			p := payment{to: tx.To, value: tx.Value, nonce: tx.Nonce, good: receipt.Status == 1}
+			p.fee.Mul(&receipt.GasPrice, uint256.NewInt(receipt.GasUsed))
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// checkChain is I8, I9 and I10: every transaction of the payer is the one of a decided batch, what left the payer is what
+// was paid and its fees, and nobody got more than q−f custodians count as earned.
+func (w *World) checkChain(r *Report, disks []disk) error {
+	all, err := w.payments()
+	if err != nil {
+		return err
+	}
+	byNonce := map[uint64]batch.Batch{}
+	for _, b := range w.allValues(disks) {
+		if len(b.Items) > 0 {
+			byNonce[b.Nonce] = b
+		}
+	}
+	var out uint256.Int
+	got := map[common.Address]*uint256.Int{}
+	for _, p := range all {
+		b, ok := byNonce[p.nonce]
+		if !ok || b.Items[0].Content.To != p.to || b.Items[0].Content.Amount != p.value {
+			return broken("I10", "the payer sent %s wei to %s at nonce %d, which nobody decided", p.value.Dec(), p.to, p.nonce)
+		}
+		out.Add(&out, &p.fee)
+		if p.good {
+			r.Paid++
+			out.Add(&out, &p.value)
+			account := b.Items[0].Content.Account
+			if got[account] == nil {
+				got[account] = new(uint256.Int)
+			}
+			got[account].Add(got[account], &p.value)
+		}
+	}
+	left := w.Chain.Balance(w.payer)
+	if out.Add(&out, &left); out != w.funded {
+		return broken("I9", "the payer had %s wei; what it holds, paid and burnt is %s", w.funded.Dec(), out.Dec())
+	}
+	return w.checkEarned(disks, got)
+}
+
+func (w *World) checkEarned(disks []disk, got map[common.Address]*uint256.Int) error {
+	roster := w.roster()
+	for account, sum := range got {
+		var counted []uint256.Int
+		for _, d := range disks {
+			counted = append(counted, d.counted[account])
+		}
+		slices.SortFunc(counted, func(a, b uint256.Int) int { return b.Cmp(&a) })
+		// The (q − f)-th largest: that many honest custodians count at least so much.
+		if need := roster.Q() - roster.F(); len(counted) < need || sum.Gt(&counted[need-1]) {
+			return broken("I8", "%s was paid %s wei, more than %d custodians count as earned", account, sum.Dec(), need)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package simnet
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"go.uber.org/zap"
+
+	"conclave/chain"
+	"conclave/chain/memchain"
+	"conclave/node"
+	"conclave/p2p"
+	"conclave/p2p/memnet"
+	"conclave/quorum"
+	"conclave/relay"
+	"conclave/relay/relaysim"
+	"conclave/tss"
+)
+
+// Custodian is one member's node with its disk, its endpoint of the chain and its view of the Relay, which outlive the
+// process.
+type Custodian struct {
+	Index   int // of the member
+	Name    string
+	Address common.Address
+	Chain   *memchain.Endpoint
+	Relay   *relaysim.View
+	Node    *node.Node   // nil while it does not run
+	Net     *memnet.Node // of the present process, or of the last
+
+	w      *World
+	key    *ecdsa.PrivateKey
+	dir    string
+	cancel context.CancelFunc
+	done   chan error
+	twin   bool
+}
+
+func (w *World) newCustodian(i int, key *ecdsa.PrivateKey, dir string) (*Custodian, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("n%d", i)
+	c := &Custodian{Index: i, Name: name, Address: crypto.PubkeyToAddress(key.PublicKey), w: w, key: key, dir: dir,
+		Chain: w.Chain.Endpoint(name), Relay: w.Relay.View(i + 1)}
+	return c, w.founding.write(dir, w.network)
+}
+
+// Running reports whether the process lives, as far as anybody told.
+func (c *Custodian) Running() bool { return c.Node != nil }
+
+// Start starts a process on the custodian's disk.
+func (c *Custodian) Start() error {
+	if c.Node != nil {
+		return fmt.Errorf("%s runs already", c.Name)
+	}
+	n, err := c.build()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", c.Name, err)
+	}
+	ctx, cancel := context.WithCancel(c.w.ctx)
+	c.Node, c.cancel, c.done = n, cancel, make(chan error, 1)
+	go func() { c.done <- n.Run(ctx) }()
+	return nil
+}
+
+func (c *Custodian) build() (*node.Node, error) {
+	api, err := relay.NewClient(relay.Config{URL: relayURL, Key: c.w.apiKey, Transport: relaysim.Transport(c.Relay)})
+	if err != nil {
+		return nil, err
+	}
+	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Log: c.w.logger(c.Name)}
+	return node.New(cfg, node.Parts{
+		Network: func(h p2p.Handlers) (p2p.Network, error) {
+			var err error
+			c.Net, err = c.w.join(c.key, peers(c.w.keys), h)
+			return c.Net, err
+		},
+		Relay: api, Chains: map[string]chain.Endpoint{Network: c.Chain}, Vault: vault{c.w.cfg.Key.shares[c.Address]},
+	})
+}
+
+// join makes an endpoint of the hub.
+func (w *World) join(key *ecdsa.PrivateKey, members []p2p.Peer, h p2p.Handlers) (*memnet.Node, error) {
+	topics, protocols, requests := node.Wire()
+	return w.Hub.Join(p2p.Config{
+		Key: key, NetworkID: w.network, Members: members, Topics: topics, Protocols: protocols, Requests: requests,
+		ThrottleDuration: throttleDuration, ThrottleMax: throttleMax, Fanout: 2, Log: zap.NewNop(),
+	}, h)
+}
+
+// Kill crashes the process: its context ends, and nothing is told to anybody. It returns what the process died of before
+// that, if it did.
+func (c *Custodian) Kill() error {
+	if c.Node == nil {
+		return nil
+	}
+	c.cancel()
+	err := <-c.done
+	c.Node = nil
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// Died reports whether the process ended by itself, and why.
+func (c *Custodian) Died() (error, bool) {
+	if c.Node == nil {
+		return nil, false
+	}
+	select {
+	case err := <-c.done:
+		c.Node = nil
+		c.cancel()
+		return err, true
+	default:
+		return nil, false
+	}
+}
+
+// vault holds a fixture's share and nothing else.
+type vault struct{ share *tss.KeyShare }
+
+var errFounded = errors.New("simnet: worlds are born founded")
+
+func (v vault) PreParams() (*tss.PreParams, error) { return nil, errFounded }
+
+func (v vault) SaveShare(*tss.KeyShare) error { return errFounded }
+
+func (v vault) Share(key quorum.PublicKey) (*tss.KeyShare, error) {
+	if v.share == nil || v.share.Transcript().PublicKey != key {
+		return nil, node.ErrNoShare
+	}
+	return v.share, nil
+}

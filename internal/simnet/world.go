@@ -1,0 +1,210 @@
+package simnet
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/holiman/uint256"
+
+	"conclave/chain/memchain"
+	"conclave/p2p/memnet"
+	"conclave/quorum"
+	"conclave/relay/relaysim"
+)
+
+// usersView is the Relay as users see it: always honest, never one of a custodian's.
+const usersView = 900
+
+// relayURL names a Relay that only Transport reaches.
+const relayURL = "http://relay.simnet"
+
+// projectorDelay is how long the Relay keeps a new row to itself: time for a test to choose who sees it.
+const projectorDelay = time.Second
+
+// Config is what a world is made from. Zero fields have defaults.
+type Config struct {
+	Key      *Fixture
+	Dir      string            // must exist; every custodian's disk is a folder in it
+	Policy   map[string]string // by key of the policy file, over DefaultPolicy
+	Finality uint64            // blocks on top of a final one; 2
+	Payer    string            // coins that the payer starts with; 10000
+	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
+	Trace func(line string)
+}
+
+// World is a committee and everything around it.
+type World struct {
+	cfg     Config
+	Genesis quorum.Genesis
+	Hub     *memnet.Hub
+	Chain   *memchain.Chain
+	Relay   *relaysim.Sim
+
+	keys     []*ecdsa.PrivateKey
+	network  common.Hash
+	payer    common.Address
+	apiKey   *ecdsa.PrivateKey
+	founding founding
+	started  time.Time
+	end      *memchain.Endpoint // the world's own look at the chain
+
+	Custodians []*Custodian // by index; twins come behind
+	users      map[string]*User
+	requests   map[string]*Request
+	order      []string // names of requests, as they were made
+	funded     uint256.Int
+	faulty     map[int]bool // members that the test made misbehave
+	wire       *wire
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+// New makes a world whose custodians stand ready and do not run yet.
+func New(cfg Config) (*World, error) {
+	if cfg.Key == nil {
+		return nil, errors.New("simnet: no key fixture")
+	}
+	policy := DefaultPolicy()
+	for k, v := range cfg.Policy {
+		if _, known := policy[k]; !known {
+			return nil, fmt.Errorf("simnet: policy key %q cannot be set", k)
+		}
+		policy[k] = v
+	}
+	cfg.Policy = policy
+	if cfg.Finality == 0 {
+		cfg.Finality = 2
+	}
+	if cfg.Payer == "" {
+		cfg.Payer = "10000"
+	}
+	if cfg.Trace == nil {
+		cfg.Trace = func(string) {}
+	}
+	w := &World{cfg: cfg, keys: committee(), users: map[string]*User{}, requests: map[string]*Request{}, faulty: map[int]bool{}, started: time.Now(), Hub: memnet.New(memnet.Options{})}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	if err := w.prepare(); err != nil {
+		w.cancel()
+		return nil, fmt.Errorf("simnet: %w", err)
+	}
+	w.wire = newWire(w)
+	w.Hub.Drop(w.wire.rule)
+	w.work.Go(func() { w.Chain.Run(w.ctx) })
+	return w, nil
+}
+
+func (w *World) prepare() (err error) {
+	if w.Genesis, err = newGenesis(w.cfg, w.keys); err != nil {
+		return err
+	}
+	w.network = w.Genesis.ID()
+	w.payer = w.cfg.Key.payer
+	if w.founding, err = w.cfg.Key.found(w.Genesis, w.keys); err != nil {
+		return err
+	}
+	if err := w.openChain(); err != nil {
+		return err
+	}
+	if err := w.openRelay(); err != nil {
+		return err
+	}
+	for i, key := range w.keys {
+		c, err := w.newCustodian(i, key, filepath.Join(w.cfg.Dir, fmt.Sprintf("n%d", i)))
+		if err != nil {
+			return err
+		}
+		w.Custodians = append(w.Custodians, c)
+	}
+	return nil
+}
+
+func (w *World) openChain() (err error) {
+	wei, err := Coins(w.cfg.Payer)
+	if err != nil {
+		return err
+	}
+	w.funded = *uint256.MustFromBig(wei)
+	w.Chain, err = memchain.New(memchain.Config{
+		ChainID: chainID, Depth: w.cfg.Finality, BaseFee: *uint256.NewInt(1_000_000_000), Benefit: w.Genesis.Lanes[0].BenefitContract,
+		Alloc: map[common.Address]uint256.Int{w.payer: w.funded},
+	})
+	if err == nil {
+		w.end = w.Chain.Endpoint("world")
+	}
+	return err
+}
+
+func (w *World) openRelay() (err error) {
+	if w.apiKey, err = crypto.ToECDSA(crypto.Keccak256([]byte("conclave simnet api key, for tests only"))); err != nil {
+		return err
+	}
+	w.Relay, err = relaysim.New(relaysim.Config{
+		Seed: 1, APIKey: crypto.PubkeyToAddress(w.apiKey.PublicKey), FeeAddress: w.Genesis.FeeAddress, DaoAddress: w.Genesis.DaoAddress,
+		Networks: []relaysim.Network{relayTariff()}, BenefitOf: w.benefitOf, ProjectorDelay: projectorDelay,
+	})
+	return err
+}
+
+// benefitOf is what the chain's newest block says, as the real Relay asks.
+func (w *World) benefitOf(ctx context.Context, _ string, account common.Address) (common.Address, error) {
+	head, err := w.end.Head(ctx)
+	if err != nil {
+		return common.Address{}, err
+	}
+	return w.end.BenefitAddress(ctx, w.Genesis.Lanes[0].BenefitContract, account, head)
+}
+
+// Start starts every custodian that does not run.
+func (w *World) Start() error {
+	for _, c := range w.Custodians {
+		if !c.Running() {
+			if err := c.Start(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close crashes what still runs and stops the chain. It returns what custodians died of by themselves.
+func (w *World) Close() error {
+	var errs []error
+	for _, c := range w.Custodians {
+		errs = append(errs, c.Kill())
+	}
+	w.cancel()
+	w.work.Wait()
+	return errors.Join(errs...)
+}
+
+// bare is a context for questions that are answered at once, alive after the world's end too.
+func (w *World) bare() context.Context { return context.WithoutCancel(w.ctx) }
+
+// Now is the time since the world began.
+func (w *World) Now() time.Duration { return time.Since(w.started) }
+
+// Tracef writes one line of the trace, with the virtual time in front.
+func (w *World) Tracef(format string, args ...any) {
+	w.cfg.Trace(fmt.Sprintf("%8.2fs  ", w.Now().Seconds()) + fmt.Sprintf(format, args...))
+}
+
+// Until looks every quarter of a second, and fails with what was last missing when the time is up.
+func (w *World) Until(within time.Duration, missing func() error) error {
+	deadline := time.Now().Add(within)
+	for {
+		err := missing()
+		if err == nil || !time.Now().Before(deadline) {
+			return err
+		}
+		time.Sleep(250 * time.Millisecond)
+	}
+}
