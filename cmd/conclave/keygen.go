@@ -27,15 +27,15 @@ const (
 
 // founded is what keygen prints: what every member should compare with the others.
 type founded struct {
-	Payer      common.Address   `json:"payer"`
-	Network    string           `json:"network"`
-	NetworkID  common.Hash      `json:"network_id"`
-	Epoch      uint64           `json:"epoch"`
-	Threshold  uint64           `json:"threshold"`
-	Members    []common.Address `json:"members"`
-	PublicKey  string           `json:"public_key"`
-	Transcript common.Hash      `json:"transcript"` // the digest that every member signed
-	Canaries   int              `json:"canaries"`   // signatures of the new key over it
+	Payer      string      `json:"payer"`
+	Network    string      `json:"network"`
+	NetworkID  common.Hash `json:"network_id"`
+	Epoch      uint64      `json:"epoch"`
+	Threshold  uint64      `json:"threshold"`
+	Members    []string    `json:"members"`
+	PublicKey  string      `json:"public_key"`
+	Transcript common.Hash `json:"transcript"` // the digest that every member signed
+	Canaries   int         `json:"canaries"`   // signatures of the new key over it
 }
 
 func newKeygen(env *cli.Env) *cobra.Command {
@@ -179,16 +179,20 @@ func summary(d *daemon.Daemon, payer common.Address) (founded, error) {
 	}
 	g := d.Genesis()
 	t := action.Transcript
-	return founded{
-		Payer: payer, Network: g.Name, NetworkID: g.ID(), Epoch: t.Epoch, Threshold: t.Threshold, Members: t.Members,
+	out = founded{
+		Payer: payer.Hex(), Network: g.Name, NetworkID: g.ID(), Epoch: t.Epoch, Threshold: t.Threshold,
 		PublicKey: hexutil.Encode(t.PublicKey[:]), Transcript: quorum.Digest(quorum.KindTranscript, g.ID(), t), Canaries: len(action.Canaries),
-	}, nil
+	}
+	for _, m := range t.Members {
+		out.Members = append(out.Members, m.Hex())
+	}
+	return out, nil
 }
 
 func (f founded) write(env *cli.Env) func(io.Writer) error {
 	return func(w io.Writer) error {
-		_, err := fmt.Fprintf(w, "payer       %s\nnetwork     %s %s\nepoch       %d, %d of %d sign\npublic key  %s\ntranscript  %s, signed by all %d members, tried by %d signatures of the key\n",
-			env.Paint(cli.Bold, f.Payer.Hex()), f.Network, f.NetworkID, f.Epoch, f.Threshold, len(f.Members), f.PublicKey, f.Transcript, len(f.Members), f.Canaries)
+		_, err := fmt.Fprintf(w, "payer       %s\nnetwork     %s %s\nepoch       %d, %d of %d sign\npublic key  %s\ntranscript  %s, signed by all %d members, %d canary signatures\n",
+			env.Paint(cli.Bold, f.Payer), f.Network, f.NetworkID, f.Epoch, f.Threshold, len(f.Members), f.PublicKey, f.Transcript, len(f.Members), f.Canaries)
 		return err
 	}
 }
