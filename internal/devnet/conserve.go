@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/ethclient"
@@ -21,7 +22,28 @@ func (n *Network) conserved(ctx context.Context, p progress) error {
 	if !n.o.simulated() {
 		return n.paidRight(ctx, p)
 	}
-	return errors.Join(n.paidRight(ctx, p), n.requested(p), n.balances(ctx))
+	return errors.Join(n.paidRight(ctx, p), n.requested(p), n.settledBalances(ctx))
+}
+
+// Books follow the Relay: its own rows are pending for a moment before anyone may read them.
+const (
+	balancePatience = 20 * time.Second
+	balanceEvery    = 500 * time.Millisecond
+)
+
+// settledBalances compares balances until they agree, or fails with the last difference.
+func (n *Network) settledBalances(ctx context.Context) error {
+	for deadline := time.Now().Add(balancePatience); ; {
+		err := n.balances(ctx)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(balanceEvery):
+		}
+	}
 }
 
 // paidRight checks each payment's transaction and the payer's balance on the chain.

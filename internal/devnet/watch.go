@@ -236,7 +236,7 @@ func (n *Network) latency() map[string]int64 {
 // signatures counts the signed payouts and the canary.
 func (n *Network) signatures(ctx context.Context) (int, error) {
 	var batches []node.BatchView
-	if err := n.anyone(ctx, &batches, "custodian_batches", 1000); err != nil {
+	if err := n.anyone(ctx, &batches, "custodian_batches", map[string]int{"limit": listPage}); err != nil {
 		return 0, err
 	}
 	count := 1
