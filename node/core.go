@@ -47,6 +47,8 @@ type core struct {
 	log     *zap.Logger
 	now     func() time.Time
 
+	roundTimeout time.Duration // of a signing round
+
 	tasks chan func()
 	fatal error
 	ctx   context.Context // ends with Run; sessions and fetches hang on it

@@ -28,8 +28,10 @@ type Config struct {
 	DataDir string            // holds the ledger
 	// Development accepts development preparameters and other members' development moduli. Devnets only.
 	Development bool
-	RelayPoll   time.Duration // between two looks at the Relay; zero means one second
-	Log         *zap.Logger
+	// RoundTimeout is how long a signing round waits for a silent member; zero means the signing room's default.
+	RoundTimeout time.Duration
+	RelayPoll    time.Duration // between two looks at the Relay; zero means one second
+	Log          *zap.Logger
 }
 
 // Parts are the rooms' implementations that reach outside: the real ones in the daemon, ones under test control in
@@ -102,7 +104,8 @@ func (n *Node) wire(parts Parts) error {
 	c := &core{
 		key: n.cfg.Key, self: n.self, genesis: n.genesis, network: n.network, led: n.led, vault: parts.Vault,
 		alerts: n.alerts, log: n.log, now: n.now, tasks: make(chan func(), taskQueue), state: state,
-		answered: map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, lanes: map[string]laneFacts{},
+		roundTimeout: n.cfg.RoundTimeout,
+		answered:     map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, lanes: map[string]laneFacts{},
 	}
 	// Before Run: handlers and questions may come as soon as there is a network.
 	c.ctx, c.end = context.WithCancel(context.Background())

@@ -194,7 +194,7 @@ func (s *signer) join(c *core, session quorum.Session) {
 	s.cancel, s.live = cancel, c.networkOf(session.Batch)
 	share := s.share
 	c.spawn(func() {
-		out := c.engine.Sign(ctx, w, share, 0)
+		out := c.engine.Sign(ctx, w, share, c.roundTimeout)
 		cancel()
 		c.post(func() { s.ended(c, session, out) })
 	})

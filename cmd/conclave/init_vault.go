@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -68,16 +67,4 @@ func prepareVault(dir string, node common.Address, password []byte, f vaultFlags
 		return v.PutPreParams(pre)
 	}
 	return nil
-}
-
-// openVault opens the vault of a home, making it when init had no password to make it with.
-func openVault(dir string, node common.Address, password []byte) (*vault.Vault, error) {
-	v, err := vault.Open(dir, node, password)
-	if !errors.Is(err, vault.ErrNoVault) {
-		return v, err
-	}
-	if entries, e := os.ReadDir(dir); e != nil && !errors.Is(e, fs.ErrNotExist) || len(entries) > 0 {
-		return nil, err
-	}
-	return vault.Create(dir, node, password, vault.DefaultParams())
 }
