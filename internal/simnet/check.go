@@ -296,3 +296,17 @@ func (w *World) checkEarned(disks []disk, got map[common.Address]*uint256.Int) e
 	}
 	return nil
 }
+
+// Arrived checks that the destination of a request holds its amount, in the newest block.
+func (w *World) Arrived(r *Request) error {
+	all, err := w.payments()
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		if p.good && p.to == r.User.To && p.value.ToBig().Cmp(r.Amount) == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("no payment of %s wei to %s", r.Amount, r.User.To)
+}

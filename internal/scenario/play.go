@@ -1,0 +1,100 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"conclave/internal/simnet"
+)
+
+// player is a story under way.
+type player struct {
+	ctx     context.Context
+	cfg     simnet.Config
+	w       *simnet.World // nil until the custodians are called
+	last    uint64        // id of the last row that a user or the Relay caused
+	request *simnet.Request
+	puppets map[int]*simnet.Puppet
+}
+
+// Run plays the story in a fresh world and checks what is left of it.
+func (s Script) Run(ctx context.Context, cfg simnet.Config) (simnet.Report, error) {
+	p := &player{ctx: ctx, cfg: cfg, puppets: map[int]*simnet.Puppet{}}
+	p.cfg.Policy = map[string]string{}
+	err := p.lines(s)
+	if p.w == nil {
+		return simnet.Report{}, fmt.Errorf("%s: the story calls no custodians: %w", s.Name, err)
+	}
+	if err != nil {
+		p.w.Close()
+		return simnet.Report{}, err
+	}
+	time.Sleep(pause)
+	if err := p.w.Close(); err != nil {
+		return simnet.Report{}, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	report, err := p.w.Check()
+	if err != nil {
+		return report, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	p.w.Tracef("end: %d decisions, %d paid, %d statements sent stand on disk, %d pairs of books are equal",
+		report.Decisions, report.Paid, report.Said, report.Equal)
+	return report, nil
+}
+
+func (p *player) lines(s Script) error {
+	for _, l := range s.Lines {
+		c, a, err := find(l.words)
+		if err == nil && p.w == nil && !c.before {
+			err = fmt.Errorf("the custodians are not called yet")
+		}
+		if p.w != nil {
+			p.w.Tracef("> %s", l.Text)
+		}
+		if err == nil {
+			err = c.do(p, a)
+		}
+		if err == nil {
+			err = p.alive()
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %s: %w", s.Name, l.Number, l.Text, err)
+		}
+	}
+	return nil
+}
+
+// alive fails when a custodian died of itself.
+func (p *player) alive() error {
+	if p.w == nil {
+		return nil
+	}
+	for _, c := range p.w.Custodians {
+		if err, dead := c.Died(); dead {
+			return fmt.Errorf("%s died: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+// command is one way to begin a line.
+type command struct {
+	pattern string
+	before  bool // may stand before the custodians are called
+	do      func(*player, args) error
+}
+
+// find looks a line up in the language.
+func find(words []string) (command, args, error) {
+	for _, c := range language() {
+		if a, ok := match(c.pattern, words); ok {
+			return c, a, nil
+		}
+	}
+	return command{}, nil, fmt.Errorf("not understood: %v", words)
+}
+
+// pause is how long the world gets where a person would wait a moment: after the start, and after the last line, so that
+// everybody has heard everything.
+const pause = 2 * time.Second
