@@ -32,6 +32,9 @@ const (
 	silentMax = 15 * time.Minute
 )
 
+// maxStartAborts bounds the ABORTs of one start. A set is struck by f+1, so this is every set of seven members twice over.
+const maxStartAborts = 256
+
 // maxStartEvidence bounds the evidence in one start: one piece for each member is all that can matter.
 const maxStartEvidence = quorum.MaxMembers
 
@@ -232,6 +235,10 @@ func (a *Attempts) Tick(now time.Time, connected quorum.Members) Effects {
 	if a.slot == nil || a.live {
 		return fx
 	}
+	if a.exhausted() {
+		fx.Stuck = "every set of signers was struck: refresh the key"
+		return fx
+	}
 	if len(a.Ready()) >= a.cfg.Members.Q() && a.deadline.IsZero() {
 		wait := startWait
 		if !connected.Has(a.coordinator(a.attempt)) {
@@ -267,9 +274,6 @@ func (a *Attempts) coordinate(fx *Effects, now time.Time, connected quorum.Membe
 	ready = a.preferLoud(ready, now)
 	set, ok := Draw(ready, a.cfg.Members.Q(), a.slot.Batch, a.slot.K, a.attempt, a.struck)
 	if !ok {
-		if len(ready) == len(a.cfg.Members) {
-			fx.Stuck = "every set of signers was struck: refresh the key"
-		}
 		return
 	}
 	start := Start{Batch: a.slot.Batch, K: a.slot.K, Attempt: a.attempt, Set: set}
@@ -322,7 +326,41 @@ func (a *Attempts) preferLoud(ready quorum.Members, now time.Time) quorum.Member
 	return loud
 }
 
-// strikes returns the ABORTs of every struck set, in a fixed order.
+// exhausted reports whether no set of signers is left for the key's epoch. Trying on would only burn attempts.
+func (a *Attempts) exhausted() bool {
+	left := 0
+	for _, m := range a.cfg.Members {
+		if _, excluded := a.evidence[m]; !excluded {
+			left++
+		}
+	}
+	q := a.cfg.Members.Q()
+	if left < q {
+		return true
+	}
+	if len(a.aborts) < subsets(left, q) {
+		return false
+	}
+	gone := 0
+	for key := range a.aborts {
+		if len(a.aborts[key]) > a.cfg.Members.F() && !a.holdsExcluded(key) {
+			gone++
+		}
+	}
+	return gone >= subsets(left, q)
+}
+
+// holdsExcluded reports whether an excluded member is in a set.
+func (a *Attempts) holdsExcluded(key string) bool {
+	for i := 0; i < len(key); i += common.AddressLength {
+		if _, ok := a.evidence[common.BytesToAddress([]byte(key[i:i+common.AddressLength]))]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// strikes returns the ABORTs that prove the struck sets, f+1 for each, in a fixed order.
 func (a *Attempts) strikes() [][]byte {
 	var keys []string
 	for key, by := range a.aborts {
@@ -333,9 +371,13 @@ func (a *Attempts) strikes() [][]byte {
 	slices.Sort(keys)
 	var out [][]byte
 	for _, key := range keys {
+		if len(out) > maxStartAborts-a.cfg.Members.F()-1 {
+			break // the others refuse what they know to be struck, and say so when they coordinate
+		}
+		n := 0
 		for _, m := range a.cfg.Members {
-			if s, ok := a.aborts[key][m]; ok {
-				out = append(out, s.Bytes())
+			if s, ok := a.aborts[key][m]; ok && n <= a.cfg.Members.F() {
+				out, n = append(out, s.Bytes()), n+1
 			}
 		}
 	}
@@ -384,9 +426,25 @@ func (a *Attempts) Follow(from common.Address, s Start, now time.Time) (Effects,
 }
 
 // shown opens what a start carries, takes its ABORTs and evidence as its own, and returns who is ready and not excluded.
+// The READYs come first: q members must have reached the attempt before anything costs more to read.
 func (a *Attempts) shown(s Start) (quorum.Members, error) {
-	if len(s.Readies) > len(a.cfg.Members) || len(s.Evidence) > maxStartEvidence {
+	if len(s.Readies) > len(a.cfg.Members) || len(s.Evidence) > maxStartEvidence || len(s.Aborts) > maxStartAborts {
 		return nil, fmt.Errorf("%w: more than the members can say", ErrStart)
+	}
+	var all quorum.Members
+	for _, raw := range s.Readies {
+		r, err := quorum.Open[quorum.Ready](a.cfg.Network, a.cfg.Members, raw)
+		if err != nil {
+			return nil, fmt.Errorf("%w: ready: %w", ErrStart, err)
+		}
+		b, signer := r.Body(), r.Signer()
+		if b.Batch != s.Batch || b.Attempt != s.Attempt || b.KMax < s.K || b.Epoch != a.cfg.Epoch || all.Has(signer) {
+			return nil, fmt.Errorf("%w: a READY of %s is of something else", ErrStart, signer)
+		}
+		all = append(all, signer)
+	}
+	if len(all) < a.cfg.Members.Q() {
+		return nil, fmt.Errorf("%w: %d members are ready", ErrStart, len(all))
 	}
 	for _, raw := range s.Aborts {
 		abort, err := quorum.Open[quorum.Abort](a.cfg.Network, a.cfg.Members, raw)
@@ -395,29 +453,21 @@ func (a *Attempts) shown(s Start) (quorum.Members, error) {
 		}
 		a.HearAbort(abort)
 	}
-	excluded := map[common.Address]bool{}
 	for _, ev := range s.Evidence {
-		if err := ev.Verify(a.cfg.Network); err != nil {
-			return nil, fmt.Errorf("%w: evidence: %w", ErrStart, err)
+		if !a.convicts(ev) {
+			return nil, fmt.Errorf("%w: evidence that proves nothing against %s", ErrStart, ev.Culprit)
 		}
-		excluded[ev.Culprit] = true
+		all = slices.DeleteFunc(all, func(m common.Address) bool { return m == ev.Culprit })
 		a.evidence[ev.Culprit] = ev
 	}
-	var ready quorum.Members
-	for _, raw := range s.Readies {
-		r, err := quorum.Open[quorum.Ready](a.cfg.Network, a.cfg.Members, raw)
-		if err != nil {
-			return nil, fmt.Errorf("%w: ready: %w", ErrStart, err)
-		}
-		b, signer := r.Body(), r.Signer()
-		if b.Batch != s.Batch || b.Attempt != s.Attempt || b.KMax < s.K || b.Epoch != a.cfg.Epoch || ready.Has(signer) {
-			return nil, fmt.Errorf("%w: a READY of %s is of something else", ErrStart, signer)
-		}
-		if !excluded[signer] {
-			ready = append(ready, signer)
-		}
-	}
-	return ready, nil
+	return all, nil
+}
+
+// convicts reports whether evidence excludes a member, for whoever reads it. Refused messages never do, although every
+// holder of the key could read them again: what a message may hold depends on the key it was made for, and nothing in it
+// says which. A message of an abandoned ceremony's canary could be shown as one of this key, against an honest member.
+func (a *Attempts) convicts(ev Evidence) bool {
+	return a.cfg.Members.Has(ev.Culprit) && ev.Portable() && ev.Verify(a.cfg.Network) == nil
 }
 
 // Ended takes the end of the own session.
@@ -432,7 +482,7 @@ func (a *Attempts) Ended(o Outcome, s quorum.Session, now time.Time) Effects {
 	case Aborted:
 		for _, ev := range o.Evidence {
 			// Only what convinces everyone may exclude a member; the rest of the draw's makers would draw another set.
-			if ev.Portable() && ev.Verify(a.cfg.Network) == nil {
+			if a.convicts(ev) {
 				a.evidence[ev.Culprit] = ev
 			} else if ev.Culprit != a.cfg.Self {
 				a.silence(ev.Culprit, now)

@@ -23,14 +23,28 @@ func Draw(ready quorum.Members, q int, batch common.Hash, k, attempt uint64, str
 		return nil, false
 	}
 	seed := crypto.Keccak256(batch[:], be64(k), be64(attempt))
+	out := map[string]bool{}
 	for i := range uint64(maxDraws) {
 		set := shuffle(ready, crypto.Keccak256(seed, be64(i)))[:q]
 		slices.SortFunc(set, func(a, b common.Address) int { return bytes.Compare(a[:], b[:]) })
 		if !struck(set) {
 			return set, true
 		}
+		// When every set was seen, drawing on finds none.
+		if out[setKey(set)] = true; len(out) == subsets(len(ready), q) {
+			return nil, false
+		}
 	}
 	return nil, false
+}
+
+// subsets is how many sets of q there are among n, for n up to [quorum.MaxMembers].
+func subsets(n, q int) int {
+	c := 1
+	for i := 1; i <= q; i++ {
+		c = c * (n - q + i) / i
+	}
+	return c
 }
 
 // shuffle is Fisher-Yates over the ascending members, its choices from keccak256(seed ‖ position). The modulo bias of a
