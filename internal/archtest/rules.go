@@ -28,7 +28,7 @@ func rooms() []room {
 		{"relay", 3}, {"chain", 3}, {"risk", 3}, {"tss", 3}, {"quorum/batch", 3}, {"quorum/governance", 3},
 		{"node", 4},
 		{"internal/devnet", 5}, {"internal/simnet", 5}, {"internal/scenario", 5}, {"cmd", 5},
-		{"configs", 5},
+		{"configs", 5}, {"docs", 5},
 	}
 }
 
