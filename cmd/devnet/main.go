@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -38,11 +39,43 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if err := devnet.Run(ctx, o); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go followGoRun(ctx, cancel)
+
+	err = devnet.Run(ctx, o)
+	if ctx.Err() != nil && !o.ExitPaid {
+		fmt.Fprintln(os.Stderr, "devnet: stopped; nothing of it runs any more")
+		return 0
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "devnet: %v\nhint: --keep --dir DIR leaves the custodians' logs to look at\n", err)
 		return exitFailed
 	}
 	return 0
+}
+
+// parentEvery is how often followGoRun looks whether its parent lives.
+const parentEvery = 500 * time.Millisecond
+
+// followGoRun ends this process with the `go run` that started it: killed outright, `go run` cannot pass the signal on. Any
+// other parent may leave: a shell that ends must not end a network in the background.
+func followGoRun(ctx context.Context, cancel context.CancelFunc) {
+	parent := os.Getppid()
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent))
+	if err != nil || strings.TrimSpace(string(name)) != "go" {
+		return
+	}
+	tick := time.NewTicker(parentEvery)
+	defer tick.Stop()
+	for os.Getppid() == parent {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	cancel()
 }
 
 // options reads the command line.
