@@ -134,7 +134,9 @@ func (c *core) hearView(s quorum.Signed[quorum.View]) {
 		c.alerts.raise(alertClock(s.Signer(), v.Time))
 		return
 	}
-	c.pool.addView(s)
+	if c.pool.addView(s) {
+		c.heard[s.Signer()] = c.now()
+	}
 	if v.Height > c.state.Height {
 		c.behind[s.Signer()] = max(c.behind[s.Signer()], v.Height)
 	}

@@ -105,7 +105,7 @@ func (n *Node) wire(parts Parts) error {
 		key: n.cfg.Key, self: n.self, genesis: n.genesis, network: n.network, led: n.led, vault: parts.Vault,
 		alerts: n.alerts, log: n.log, now: n.now, tasks: make(chan func(), taskQueue), state: state,
 		roundTimeout: n.cfg.RoundTimeout,
-		answered:     map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, lanes: map[string]laneFacts{},
+		answered:     map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, heard: map[common.Address]time.Time{}, lanes: map[string]laneFacts{},
 	}
 	// Before Run: handlers and questions may come as soon as there is a network.
 	c.ctx, c.end = context.WithCancel(context.Background())
@@ -123,7 +123,7 @@ func (n *Node) wire(parts Parts) error {
 
 	for _, l := range n.genesis.Lanes {
 		n.watchers[l.Network] = &watcher{
-			n: n, lane: l, end: parts.Chains[l.Network], kick: make(chan struct{}, 1), sent: map[ledger.SlotKey]time.Time{},
+			n: n, lane: l, end: parts.Chains[l.Network], kick: make(chan struct{}, 1), sent: map[ledger.SlotKey]time.Time{}, odd: map[string]time.Time{},
 		}
 	}
 	n.judge = newJudge(n)

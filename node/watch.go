@@ -26,13 +26,13 @@ const (
 // watcher follows one lane on this node's own endpoints: funds and nonce for the VIEW, deposits, and the way of every
 // decided transaction to finality. It owns nothing: what it sees goes to the ledger or to the core.
 type watcher struct {
-	n       *Node
-	lane    quorum.Lane
-	end     chain.Endpoint
-	kick    chan struct{}
-	sent    map[ledger.SlotKey]time.Time
-	checked bool // the start-up check of the nonce has passed
-	after   uint64
+	n     *Node
+	lane  quorum.Lane
+	end   chain.Endpoint
+	kick  chan struct{}
+	sent  map[ledger.SlotKey]time.Time
+	odd   map[string]time.Time // since when this node sees what its decisions do not explain
+	after uint64
 }
 
 // run looks at the lane every second, and at once when it is kicked.
@@ -129,10 +129,11 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 		return err
 	}
 	if chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) == nil {
+		delete(w.odd, oddNonce)
 		return nil
 	}
-	caughtUp := false
-	if err := w.n.core.ask(ctx, func() { caughtUp = w.n.core.caughtUp() }); err != nil || !caughtUp {
+	since, caughtUp := w.oddSince(oddNonce), false
+	if err := w.n.core.ask(ctx, func() { caughtUp = w.n.core.caughtUp(since) }); err != nil || !caughtUp {
 		return err
 	}
 	if final < w.lane.FirstNonce+settled {
@@ -142,6 +143,17 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 	reason := fmt.Sprintf("%s: payer %s has %d final transactions, decisions explain %d", w.lane.Network, key.Payer, final, w.lane.FirstNonce+decided)
 	w.n.core.post(func() { w.n.core.trip("foreign-payment", reason) })
 	return nil
+}
+
+// oddNonce is what checkNonce finds odd; a slot's key is what seen does.
+const oddNonce = "nonce"
+
+// oddSince is when this watcher first saw something that the decisions known here do not explain.
+func (w *watcher) oddSince(what string) time.Time {
+	if _, known := w.odd[what]; !known {
+		w.odd[what] = w.n.now()
+	}
+	return w.odd[what]
 }
 
 // broadcast sends every signed transaction that no block holds. The record that it is about to leave comes first.
@@ -247,8 +259,9 @@ func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 		}
 	case !look.Seen.Ours && look.Seen.Block <= look.Final:
 		reason := fmt.Sprintf("%s holds transaction %s, which this network did not render", slot.Key, look.Seen.TxHash)
+		since := w.oddSince(slot.Key.String())
 		core.post(func() {
-			if core.caughtUp() {
+			if core.caughtUp(since) {
 				core.trip("foreign-payment", reason)
 			}
 		})
@@ -332,14 +345,16 @@ func (w *watcher) prove(e ledger.Event, found chain.DepositFinding) (changed boo
 	return changed, err
 }
 
-// caughtUp reports whether this node heard q−1 others lately and holds every decision up to the height that f+1 of them
-// show: at most f can claim one that does not exist, and a claim that stops the alarm must not be a liar's to make.
-func (c *core) caughtUp() bool {
+// caughtUp reports whether this node heard q−1 others lately, after it saw what it cannot explain, and holds every decision up
+// to the height that f+1 of them show: at most f can claim one that does not exist, and a claim that stops the alarm must
+// not be a liar's to make. What others said before that moment proves nothing: a node that was cut off a second ago still
+// holds everybody's word that nothing was decided.
+func (c *core) caughtUp(since time.Time) bool {
 	shown := map[common.Address]uint64{}
 	heard := 0
 	for _, v := range c.pool.views {
-		age := c.now().UnixMilli() - int64(v.Body().Time)
-		if v.Signer() == c.self || age > heardWithin.Milliseconds() {
+		at := c.heard[v.Signer()]
+		if v.Signer() == c.self || !at.After(since) || c.now().Sub(at) > heardWithin {
 			continue
 		}
 		heard++
