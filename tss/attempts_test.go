@@ -191,6 +191,7 @@ func TestAttemptCannotBePushed(t *testing.T) {
 	require.EqualValues(t, 5, b.Attempt())
 	b.Hear(b.readyOf(1, at(4)), b.now)
 	require.EqualValues(t, 5, b.Attempt(), "never back")
+	require.EqualValues(t, 5, b.readies[b.members[1]].Body().Attempt)
 }
 
 func TestHearIgnores(t *testing.T) {
@@ -266,15 +267,75 @@ func TestEnded(t *testing.T) {
 	require.True(t, b.isSilent(b.members[2], b.now.Add(2*silentFor-1)), "the wait doubles")
 
 	s := start(2)
+	b.Hear(b.readyOf(1, at(9)), b.now)
+	b.Hear(b.readyOf(2, at(9)), b.now)
+	require.EqualValues(t, 2, b.Attempt(), "a session is seen through")
 	fx := b.Ended(Outcome{Ending: Unattributed}, s, b.now)
+	require.EqualValues(t, 9, b.Attempt())
 	require.Equal(t, &quorum.Abort{Epoch: 1, Session: s.Hash(), Batch: s.Batch, Attempt: 2, Set: s.Set}, fx.Abort)
 
-	b.Ended(Outcome{Ending: Aborted, Evidence: []Evidence{{Kind: Refused, Culprit: b.members[1], Rule: "theta"}}}, start(3), b.now)
+	b.Ended(Outcome{Ending: Aborted, Evidence: []Evidence{{Kind: Refused, Culprit: b.members[1], Rule: "theta"}}}, start(10), b.now)
 	require.Empty(t, b.evidence, "only what convinces everyone excludes")
 	require.True(t, b.isSilent(b.members[1], b.now))
-	b.Ended(Outcome{Ending: Aborted, Evidence: []Evidence{twoFaces(t, b.s.nodes[2])}}, start(4), b.now)
+	b.Ended(Outcome{Ending: Aborted, Evidence: []Evidence{twoFaces(t, b.s.nodes[2])}}, start(11), b.now)
 	require.Contains(t, b.evidence, b.members[2])
-	require.EqualValues(t, 5, b.Attempt())
+	require.EqualValues(t, 12, b.Attempt())
+	b.Ended(Outcome{Ending: Signed}, start(12), b.now)
+	require.EqualValues(t, 12, b.Attempt(), "what is signed is not tried again")
+}
+
+// The coordinator of the first attempt is member 1: it waits for whom it may expect, and shows what its draw rests on.
+func TestCoordinates(t *testing.T) {
+	ready := func(members ...int) *bench {
+		b := newBench(t, 1)
+		for _, m := range members {
+			b.Hear(b.readyOf(m), b.now)
+		}
+		return b
+	}
+	tick := func(b *bench, after time.Duration) *Start { return b.Tick(b.now.Add(after), b.members).Start }
+
+	b := ready(0, 1)
+	require.Nil(t, tick(b, collectWait), "two are no quorum")
+	b = ready(0, 1, 2)
+	require.Nil(t, tick(b, collectWait-1), "member 3 is connected and may still answer")
+	st := tick(b, collectWait)
+	require.NotNil(t, st)
+	require.Equal(t, b.members[:3], st.Set)
+	require.Nil(t, tick(b, collectWait), "once")
+	b = ready(0, 1, 2, 3)
+	require.NotNil(t, tick(b, 0), "nobody else can answer")
+
+	b = ready(0, 1, 2)
+	b.silence(b.members[3], b.now)
+	require.NotNil(t, tick(b, 0), "nobody waits for who was silent")
+	for quiet := range 4 {
+		b = ready(0, 1, 2, 3)
+		b.silence(b.members[quiet], b.now)
+		st = tick(b, 0)
+		require.NotContains(t, st.Set, b.members[quiet])
+		require.Len(t, st.Readies, 3)
+	}
+	for spoiled := range 4 {
+		b = ready(0, 1, 2, 3)
+		set := slices.Delete(slices.Clone(b.members), spoiled, spoiled+1)
+		for _, m := range set {
+			b.HearAbort(simSign(b.s.node(m), quorum.Abort{Epoch: 1, Set: set}))
+		}
+		st = tick(b, 0)
+		require.NotEqual(t, set, st.Set)
+		require.Len(t, st.Aborts, 2)
+		follower := newBench(t, 0)
+		_, err := follower.Follow(follower.members[1], *st, follower.now)
+		require.NoError(t, err)
+	}
+	b = ready(0, 1, 2, 3)
+	b.evidence[b.members[2]] = twoFaces(t, b.s.nodes[2])
+	st = tick(b, collectWait)
+	require.NotContains(t, st.Set, b.members[2])
+	follower := newBench(t, 0)
+	_, err := follower.Follow(follower.members[1], *st, follower.now)
+	require.NoError(t, err)
 }
 
 func never(quorum.Members) bool { return false }
@@ -342,4 +403,23 @@ func TestSubsets(t *testing.T) {
 	require.Equal(t, 21, subsets(7, 5))
 	require.Equal(t, 4368, subsets(16, 11))
 	require.Equal(t, 1, subsets(3, 3))
+}
+
+// Who is not among the signers leaves them the time of a session, and no more.
+func TestWatcherGoesOn(t *testing.T) {
+	b := newBench(t, 0)
+	attempt := uint64(0)
+	for b.startOf(attempt, 0, 1, 2, 3).Set.Has(b.members[0]) {
+		attempt++
+	}
+	fx, err := b.Follow(b.coordinatorOf(attempt), b.startOf(attempt, 0, 1, 2, 3), b.now)
+	require.NoError(t, err)
+	require.Nil(t, fx.Join)
+	for m := range 4 {
+		b.Hear(b.readyOf(m, at(attempt)), b.now)
+	}
+	b.Tick(b.now.Add(sessionWait-1), b.members)
+	require.Equal(t, attempt, b.Attempt())
+	b.Tick(b.now.Add(sessionWait), b.members)
+	require.Equal(t, attempt+1, b.Attempt())
 }
