@@ -59,6 +59,8 @@ type Node struct {
 	now     func() time.Time
 	started time.Time
 
+	refusals *refusals
+
 	watchers map[string]*watcher
 	judge    *judge
 	reporter *reporter
@@ -78,6 +80,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 		watchers: map[string]*watcher{},
 	}
 	n.alerts = newAlerts(n.log, n.now)
+	n.refusals = newRefusals(n.log)
 	for _, l := range cfg.Genesis.Lanes {
 		if parts.Chains[l.Network] == nil {
 			return nil, fmt.Errorf("lane %q has no endpoints", l.Network)
@@ -218,110 +221,6 @@ type tssTransport struct{ net p2p.Network }
 // Send implements [tss.Transport].
 func (t tssTransport) Send(to common.Address, frame []byte) error {
 	return t.net.Send(to, protoTSS, frame)
-}
-
-// handlers is the door of the wire: what is authenticated here goes to the core, or is dropped by name.
-func (n *Node) handlers() p2p.Handlers {
-	return p2p.Handlers{
-		Check: n.check,
-		Gossip: func(topic string, author, via common.Address, data []byte) {
-			n.core.offer(func() {
-				if topic == topicVotes {
-					n.hearVoteFrame(data)
-					return
-				}
-				n.core.hearFact(data)
-				if kind, err := quorum.PeekKind(data); err == nil && kind == quorum.KindOutcome {
-					n.core.answerOutcome(data)
-				}
-			})
-		},
-		Frame: n.frame,
-		Request: func(ctx context.Context, _ string, _ common.Address, body []byte) ([]byte, error) {
-			return n.core.answer(ctx, body)
-		},
-		Connected: func(peer common.Address, up bool) {
-			if up {
-				n.core.offer(func() { n.core.greet(peer) })
-			}
-		},
-	}
-}
-
-// errKind refuses a statement that has no place where it came.
-var errKind = errors.New("a statement of another kind belongs here")
-
-// check authenticates gossip before anything of it is decoded further.
-func (n *Node) check(topic string, data []byte) (common.Address, error) {
-	raw, kinds := data, factKinds
-	if topic == topicVotes {
-		var m voteMsg
-		if err := unmarshal(data, &m); err != nil {
-			return common.Address{}, err
-		}
-		raw, kinds = m.Statement, voteKinds
-	}
-	kind, signer, err := quorum.Authenticate(n.network, n.members(), raw)
-	if err != nil {
-		return signer, err
-	}
-	if !kinds[kind] {
-		return signer, fmt.Errorf("%w: %s on %s", errKind, kind, topic)
-	}
-	return signer, nil
-}
-
-var (
-	factKinds = map[quorum.Kind]bool{
-		quorum.KindApprove: true, quorum.KindRefuse: true, quorum.KindView: true, quorum.KindOutcome: true,
-		quorum.KindHalt: true, quorum.KindClear: true,
-	}
-	voteKinds = map[quorum.Kind]bool{quorum.KindProposal: true, quorum.KindPrevote: true, quorum.KindPrecommit: true}
-)
-
-// members are the ids of the committee. They are those of the genesis document: this version changes no members.
-func (n *Node) members() quorum.Members {
-	ids := make(quorum.Members, len(n.genesis.Members))
-	for i, m := range n.genesis.Members {
-		ids[i] = m.Address
-	}
-	return ids
-}
-
-func (n *Node) hearVoteFrame(data []byte) {
-	var m voteMsg
-	if unmarshal(data, &m) == nil {
-		n.core.hearVote(m)
-	}
-}
-
-// frame takes one frame of an authenticated peer.
-func (n *Node) frame(protocol string, from common.Address, frame []byte) {
-	switch protocol {
-	case protoTSS:
-		n.core.engine.Receive(from, frame)
-	case protoVotes:
-		n.core.offer(func() { n.hearVoteFrame(frame) })
-	case protoFacts:
-		n.core.offer(func() { n.hearBundle(frame) })
-	case protoSigning:
-		n.core.offer(func() {
-			var m signMsg
-			if unmarshal(frame, &m) == nil {
-				n.core.hearSigning(from, m)
-			}
-		})
-	}
-}
-
-func (n *Node) hearBundle(frame []byte) {
-	var m factsMsg
-	if unmarshal(frame, &m) != nil || len(m.Statements) > maxBundle {
-		return
-	}
-	for _, raw := range m.Statements {
-		n.core.hearFact(raw)
-	}
 }
 
 // greet shows a peer that just connected what it may have missed.

@@ -30,6 +30,7 @@ type Status struct {
 	Signing *SigningStatus `json:"signing,omitempty"`
 	Keygen  *KeygenStatus  `json:"keygen,omitempty"`
 	Halted  bool           `json:"halted"`
+	Refused []Refused      `json:"refused"` // members' messages that broke their contract
 	Reasons []Reason       `json:"reasons"`
 }
 
@@ -146,6 +147,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s.Books.Gaps = n.intake.gaps()
+	s.Refused = n.refusals.list()
 	s.Reasons = n.reasons(s)
 	return s, nil
 }

@@ -1,0 +1,110 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"conclave/ledger"
+	"conclave/quorum"
+	"conclave/tss"
+)
+
+// errSender refuses a statement that came from another peer than its signer, where only the signer may speak.
+var errSender = errors.New("not sent by its signer")
+
+// hearSigning takes one message of the signing protocol from an authenticated peer. An error says by which rule it was
+// refused; it then changed nothing.
+func (c *core) hearSigning(from common.Address, m signMsg) error {
+	switch m.Kind {
+	case signStatement:
+		return c.hearSigningStatement(from, m.Body)
+	case signStart:
+		return c.hearStart(from, m.Body)
+	case signDone:
+		var done doneMsg
+		if err := unmarshal(m.Body, &done); err != nil {
+			return err
+		}
+		c.storeSigned(done, false)
+	case signFounding:
+		var action quorum.MembersAction
+		if err := unmarshal(m.Body, &action); err != nil {
+			return err
+		}
+		c.founding.adopt(c, action)
+	case signCanary:
+		var canary canaryMsg
+		if err := unmarshal(m.Body, &canary); err != nil {
+			return err
+		}
+		c.founding.complete(c, canary.Canary)
+	case signDecision:
+		var d quorum.UncheckedDecision
+		if err := unmarshal(m.Body, &d); err != nil {
+			return err
+		}
+		if d.Commit.Height > c.state.Height+1 {
+			c.behind[from] = max(c.behind[from], d.Commit.Height)
+			return nil
+		}
+		return c.hearDecision(d)
+	default:
+		return fmt.Errorf("%w: kind %d", errFrame, m.Kind)
+	}
+	return nil
+}
+
+// hearStart follows a coordinator when everything that its start shows fits.
+func (c *core) hearStart(from common.Address, raw []byte) error {
+	var start tss.Start
+	if err := unmarshal(raw, &start); err != nil {
+		return err
+	}
+	if c.signer == nil || c.signer.share == nil {
+		return nil
+	}
+	fx, err := c.signer.attempts.Follow(from, start, c.now())
+	if err != nil {
+		return err
+	}
+	c.signer.run(c, fx)
+	return nil
+}
+
+func (c *core) hearSigningStatement(from common.Address, raw []byte) error {
+	kind, err := quorum.PeekKind(raw)
+	if err != nil {
+		return err
+	}
+	members := c.state.Roster.IDs()
+	switch kind {
+	case quorum.KindCeremony:
+		s, err := quorum.Open[quorum.Ceremony](c.network, members, raw)
+		if err != nil {
+			return err
+		}
+		if s.Signer() != from {
+			return errSender
+		}
+		c.founding.hearCall(c, s)
+	case quorum.KindReady:
+		s, err := quorum.Open[quorum.Ready](c.network, members, raw)
+		if err != nil {
+			return err
+		}
+		c.hearReady(from, s)
+	case quorum.KindAbort:
+		s, err := quorum.Open[quorum.Abort](c.network, members, raw)
+		if err != nil || c.signer == nil {
+			return err
+		}
+		if c.attempt("keep abort", func(tx *ledger.Tx) error { _, err := tx.PutAbort(s); return err }) {
+			c.signer.attempts.HearAbort(s)
+		}
+	default:
+		return fmt.Errorf("%w: %s", errKind, kind)
+	}
+	return nil
+}
