@@ -296,12 +296,25 @@ func traitors() []command {
 			}
 			return err
 		}},
-		{"twin of N", false, func(p *player, a args) error {
+		{"twin of N whose proposals reach only WHO…", false, func(p *player, a args) error {
 			n, err := a.number("N")
-			if err == nil {
-				_, err = p.w.Twin(n, filepath.Join(p.cfg.Dir, fmt.Sprintf("twin-%d", n)))
+			if err != nil {
+				return err
 			}
-			return err
+			who, err := numbers(a["WHO"])
+			if err != nil {
+				return err
+			}
+			twin, err := p.w.Twin(n, filepath.Join(p.cfg.Dir, fmt.Sprintf("twin-%d", n)))
+			if err != nil {
+				return err
+			}
+			// What the first of the two proposes reaches the rest: nobody hears both.
+			second, only := twin.Net.ID(), set(who)
+			p.w.Lose(simnet.Loss{From: set([]int{n}), What: func(h simnet.Heard) bool {
+				return h.Says == quorum.KindProposal && (h.FromNode == second) != only[h.ToIndex]
+			}})
+			return nil
 		}},
 	}
 }
