@@ -185,6 +185,7 @@ func faults() []command {
 	return append([]command{
 		{"kill WHO…", false, each(func(_ *player, c *simnet.Custodian) error { return c.Kill() })},
 		{"restart WHO…", false, each(func(_ *player, c *simnet.Custodian) error { return errors.Join(c.Kill(), c.Start()) })},
+		{"crash N at every step of REQUEST at least TIMES times within LIMIT", false, (*player).crash},
 		{"halt WHO…", false, each(func(p *player, c *simnet.Custodian) error { return c.Node.Halt(p.ctx, "the story says so") })},
 		{"resume WHO…", false, each(func(p *player, c *simnet.Custodian) error { return c.Node.Resume(p.ctx, "the story says so") })},
 		{"chain is down for WHO…", false, each(func(_ *player, c *simnet.Custodian) error { c.Chain.SetDown(true); return nil })},
@@ -211,6 +212,31 @@ func faults() []command {
 			return errors.Join(err, p.lose(a["KIND"], nil, who))
 		}},
 	}, traitors()...)
+}
+
+// crash interrupts one custodian before each of its effects until the request is paid.
+func (p *player) crash(a args) error {
+	n, err := a.number("N")
+	if err != nil {
+		return err
+	}
+	c, err := p.w.Custodian(n)
+	if err != nil {
+		return err
+	}
+	times, err := a.number("TIMES")
+	if err != nil {
+		return err
+	}
+	limit, err := a.duration("LIMIT")
+	if err != nil {
+		return err
+	}
+	places, err := p.w.CrashEverywhere(c, limit, func() error { return p.outcome(a, "paid", relayFulfilled) })
+	if err == nil && len(places) < times {
+		err = fmt.Errorf("only %d steps were interrupted: %v", len(places), places)
+	}
+	return err
 }
 
 // lose makes a kind of message vanish until "lose nothing".

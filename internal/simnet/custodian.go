@@ -36,9 +36,9 @@ type Custodian struct {
 	w      *World
 	key    *ecdsa.PrivateKey
 	dir    string
+	crash  *crasher
 	cancel context.CancelFunc
 	done   chan error
-	twin   bool
 }
 
 func (w *World) newCustodian(i int, key *ecdsa.PrivateKey, dir string) (*Custodian, error) {
@@ -47,7 +47,7 @@ func (w *World) newCustodian(i int, key *ecdsa.PrivateKey, dir string) (*Custodi
 	}
 	name := fmt.Sprintf("n%d", i)
 	c := &Custodian{Index: i, Name: name, Address: crypto.PubkeyToAddress(key.PublicKey), w: w, key: key, dir: dir,
-		Chain: w.Chain.Endpoint(name), Relay: w.Relay.View(i + 1)}
+		Chain: w.Chain.Endpoint(name), Relay: w.Relay.View(i + 1), crash: &crasher{w: w, name: name, seen: map[string]bool{}}}
 	return c, w.founding.write(dir, w.network)
 }
 
@@ -64,24 +64,25 @@ func (c *Custodian) Start() error {
 		return fmt.Errorf("start %s: %w", c.Name, err)
 	}
 	ctx, cancel := context.WithCancel(c.w.ctx)
+	c.crash.born(cancel)
 	c.Node, c.cancel, c.done = n, cancel, make(chan error, 1)
 	go func() { c.done <- n.Run(ctx) }()
 	return nil
 }
 
 func (c *Custodian) build() (*node.Node, error) {
-	api, err := relay.NewClient(relay.Config{URL: relayURL, Key: c.w.apiKey, Transport: relaysim.Transport(c.Relay)})
+	api, err := relay.NewClient(relay.Config{URL: relayURL, Key: c.w.apiKey, Transport: relayDoor{relaysim.Transport(c.Relay), c.crash}})
 	if err != nil {
 		return nil, err
 	}
-	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Log: c.w.logger(c.Name)}
+	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Log: zap.New(logDoor{traceCore{w: c.w, name: c.Name}, c.crash})}
 	return node.New(cfg, node.Parts{
 		Network: func(h p2p.Handlers) (p2p.Network, error) {
 			var err error
 			c.Net, err = c.w.join(c.key, peers(c.w.keys), h)
-			return c.Net, err
+			return netDoor{c.Net, c.crash}, err
 		},
-		Relay: api, Chains: map[string]chain.Endpoint{Network: c.Chain}, Vault: vault{c.w.cfg.Key.shares[c.Address]},
+		Relay: api, Chains: map[string]chain.Endpoint{Network: chainDoor{c.Chain, c.crash}}, Vault: vault{c.w.cfg.Key.shares[c.Address]},
 	})
 }
 

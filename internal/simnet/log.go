@@ -5,14 +5,8 @@ import (
 	"sort"
 	"strings"
 
-	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
-
-// logger turns a custodian's log into lines of the trace.
-func (w *World) logger(name string) *zap.Logger {
-	return zap.New(traceCore{w: w, name: name})
-}
 
 // traceCore is a zap core that writes to the trace what an operator would read: from info on.
 type traceCore struct {

@@ -208,7 +208,7 @@ func (w *World) Twin(index int, dir string) (*Custodian, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Name, c.Relay, c.Chain, c.twin = of.Name+"'", of.Relay, of.Chain, true
+	c.Name, c.Relay, c.Chain = of.Name+"'", of.Relay, of.Chain
 	w.faulty[index] = true
 	w.Custodians = append(w.Custodians, c)
 	return c, c.Start()
