@@ -129,8 +129,11 @@ func pick(urls []string, i int, own string) string {
 // found makes the genesis document and lets every operator join and sign it.
 func (n *Network) found(ctx context.Context) error {
 	lanes, policy, genesis := filepath.Join(n.dir, "lanes.toml"), filepath.Join(n.dir, "policy.toml"), filepath.Join(n.dir, "genesis.json")
-	lane := fmt.Sprintf("[[lane]]\nnetwork = %q\nchain_id = %d\ndeposit_address = %q\nbenefit_contract = %q\nfinality = %d\nmin_endpoints = 1\n",
-		n.o.Network, n.chainID, n.world.deposit, n.world.benefit, finalDepth)
+	lane := fmt.Sprintf("[[lane]]\nnetwork = %q\nchain_id = %d\ndeposit_address = %q\nfinality = %d\nmin_endpoints = 1\n",
+		n.o.Network, n.chainID, n.world.deposit, finalDepth)
+	if n.world.benefit != (common.Address{}) {
+		lane += fmt.Sprintf("benefit_contract = %q\n", n.world.benefit)
+	}
 	if err := os.WriteFile(lanes, []byte(lane), 0o600); err != nil {
 		return err
 	}
