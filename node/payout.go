@@ -25,6 +25,7 @@ type signer struct {
 	live     string             // the network that it pays on
 	kick     func(network string)
 	stuck    string
+	sessions SessionStats
 }
 
 // openKey begins to sign with the key in force.
@@ -192,12 +193,32 @@ func (s *signer) join(c *core, session quorum.Session) {
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	s.cancel, s.live = cancel, c.networkOf(session.Batch)
-	share := s.share
+	share, began := s.share, c.now()
 	c.spawn(func() {
 		out := c.engine.Sign(ctx, w, share, c.roundTimeout)
 		cancel()
-		c.post(func() { s.ended(c, session, out) })
+		took := c.now().Sub(began)
+		c.post(func() {
+			s.sessions.add(out.Ending == tss.Signed, took)
+			s.ended(c, session, out)
+		})
 	})
+}
+
+// SessionStats counts the signing sessions that this process took part in.
+type SessionStats struct {
+	Signed uint64 `json:"signed"`
+	Failed uint64 `json:"failed"`
+	WallMS uint64 `json:"wall_ms"` // of the signed ones, in all
+}
+
+func (s *SessionStats) add(signed bool, took time.Duration) {
+	if !signed {
+		s.Failed++
+		return
+	}
+	s.Signed++
+	s.WallMS += uint64(took.Milliseconds())
 }
 
 // warrant is the authority for one session: the stored decision verified again, and an intent that is on disk.

@@ -28,6 +28,7 @@ type Status struct {
 	Height  uint64         `json:"height"`
 	Round   RoundStatus    `json:"agreement"`
 	Signing *SigningStatus `json:"signing,omitempty"`
+	Session SessionStats   `json:"sessions"`
 	Keygen  *KeygenStatus  `json:"keygen,omitempty"`
 	Halted  bool           `json:"halted"`
 	Refused []Refused      `json:"refused"` // members' messages that broke their contract
@@ -163,6 +164,9 @@ func (c *core) describe(s *Status) {
 	}
 	c.describeMembers(s)
 	c.describeLanes(s)
+	if c.signer != nil {
+		s.Session = c.signer.sessions
+	}
 	if c.signer != nil && c.signer.attempts.Slot() != nil {
 		slot := c.signer.attempts.Slot()
 		s.Signing = &SigningStatus{Height: slot.Height, Nonce: slot.Nonce, Attempt: c.signer.attempts.Attempt(),
