@@ -195,7 +195,7 @@ func isRule(err error) bool {
 	for _, rule := range []error{
 		ledger.ErrHalted, ledger.ErrNetworkHalted, ledger.ErrNotInForce, ledger.ErrOrder, ledger.ErrFull, ledger.ErrNoSlot,
 		ledger.ErrDecided, ledger.ErrNotFound, ledger.ErrEventUsed, ledger.ErrMessageUsed, ledger.ErrBooksBehind,
-		ledger.ErrContent, ledger.ErrVerdict,
+		ledger.ErrContent, ledger.ErrVerdict, ledger.ErrSigned, ledger.ErrNotEarliest,
 	} {
 		if errors.Is(err, rule) {
 			return true

@@ -24,6 +24,12 @@ const (
 	keygenRound    = time.Minute      // a round's deadline; the slowest takes five seconds of two free cores
 )
 
+// maxCallJump bounds how far ahead a call may be, so that one member cannot name a number that nobody exceeds.
+const maxCallJump = 1000
+
+// errTranscript refuses a transcript of another committee.
+var errTranscript = errors.New("the transcript is not of this committee")
+
 // ErrNoShare means that the vault holds no share of a key.
 var ErrNoShare = errors.New("the vault holds no share of this key")
 
@@ -105,7 +111,9 @@ func (f *founding) tick(c *core, now time.Time) {
 }
 
 func (f *founding) call(c *core) {
-	s, err := quorum.Sign(c.key, c.network, quorum.Ceremony{Epoch: c.state.Roster.Epoch + 1, Attempt: f.attempt, Nonce: f.nonce})
+	s, err := quorum.Sign(c.key, c.network, quorum.Ceremony{
+		Epoch: c.state.Roster.Epoch + 1, Attempt: f.attempt, Nonce: f.nonce, Canary: f.canary,
+	})
 	if err != nil {
 		c.stop(err)
 		return
@@ -129,12 +137,49 @@ func (f *founding) hearCall(c *core, s quorum.Signed[quorum.Ceremony]) {
 		c.send(s.Signer(), protoSigning, marshal(signMsg{signFounding, marshal(*f.action)}))
 		return
 	}
-	if b.Attempt > f.attempt && b.Attempt < f.attempt+1000 && !f.running && f.key == nil {
+	if f.key != nil {
+		f.meet(c, s)
+		return
+	}
+	if b.Attempt > f.attempt && b.Attempt < f.attempt+maxCallJump && !f.running {
 		if err := f.again(c, b.Attempt); err != nil {
 			c.stop(err)
 		}
 		f.nextCall = time.Time{}
 	}
+}
+
+// meet is hearCall once this member holds the key: who lost the last round of the ceremony is shown the transcript with all
+// signatures, and the members come to the same try of the canary.
+func (f *founding) meet(c *core, s quorum.Signed[quorum.Ceremony]) {
+	if s.Body().Attempt != f.attempt {
+		m := transcriptMsg{Transcript: f.key.Transcript, Signatures: f.key.Signatures}
+		c.send(s.Signer(), protoSigning, marshal(signMsg{signTranscript, marshal(m)}))
+	}
+	if n := s.Body().Canary; n > f.canary && n < f.canary+maxCallJump && !f.signing {
+		f.canary, f.canaryBy = n, time.Time{}
+	}
+}
+
+// recall takes a transcript that all members signed. This member's own signature on it says that its share was saved before,
+// so the ceremony is over for it too.
+func (f *founding) recall(c *core, m transcriptMsg) error {
+	if f == nil || f.key != nil || f.running || f.action != nil {
+		return nil
+	}
+	if m.Transcript.Epoch != c.state.Roster.Epoch+1 || !slices.Equal(m.Transcript.Members, c.state.Roster.IDs()) {
+		return errTranscript
+	}
+	if _, err := tss.NewCanaryWarrant(c.network, m.Transcript, m.Signatures, canarySet(c.state.Roster.IDs(), 0), 0); err != nil {
+		return err
+	}
+	share, err := c.vault.Share(m.Transcript.PublicKey)
+	if err != nil {
+		return fmt.Errorf("share of a transcript that this node signed: %w", err)
+	}
+	f.key = &tss.Key{Share: share, Transcript: m.Transcript, Signatures: m.Signatures}
+	c.log.Info("key recalled", zap.Stringer("payer", share.Payer()))
+	return nil
 }
 
 // maybeKeygen starts the key generation once every member calls for the same attempt.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -56,6 +57,9 @@ func (c *core) hearOutcome(s quorum.Signed[quorum.Outcome]) {
 		return
 	}
 	key := slotOf(s.Body())
+	if c.heardOutcome(key, s.Bytes()) {
+		return // told again every ten seconds; each write would cost a commit
+	}
 	var added bool
 	ok := c.attempt("keep outcome", func(tx *ledger.Tx) (err error) {
 		if _, settled, err := tx.OutcomeOf(key); err != nil || settled {
@@ -67,6 +71,22 @@ func (c *core) hearOutcome(s quorum.Signed[quorum.Outcome]) {
 	if ok && added {
 		c.maybeSettle(key)
 	}
+}
+
+// heardOutcome reports whether the ledger holds this very statement.
+func (c *core) heardOutcome(key ledger.SlotKey, raw []byte) bool {
+	known := false
+	err := c.led.View(func(tx *ledger.Tx) error {
+		all, err := tx.Outcomes(key)
+		for _, s := range all {
+			known = known || bytes.Equal(s.Bytes(), raw)
+		}
+		return err
+	})
+	if err != nil {
+		c.stop(err)
+	}
+	return known
 }
 
 func slotOf(o quorum.Outcome) ledger.SlotKey {

@@ -186,6 +186,11 @@ func (s *signer) abort(c *core, body quorum.Abort) {
 // join records the intent, makes the warrant from it and the decision, and signs off the core.
 func (s *signer) join(c *core, session quorum.Session) {
 	w, err := c.warrant(session)
+	if err != nil && !isRule(err) {
+		// Not a rule's word: the disk, or a record that contradicts the decision. Nothing may be signed on either.
+		c.stop(fmt.Errorf("join session: %w", err))
+		return
+	}
 	if err != nil {
 		c.log.Error("session not joined", zap.Uint64("height", s.attempts.Slot().Height), zap.Error(err))
 		s.run(c, s.attempts.Ended(tss.Outcome{Ending: tss.NotStarted}, session, c.now()))

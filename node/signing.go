@@ -40,6 +40,12 @@ func (c *core) hearSigning(from common.Address, m signMsg) error {
 			return err
 		}
 		c.founding.complete(c, canary.Canary)
+	case signTranscript:
+		var t transcriptMsg
+		if err := unmarshal(m.Body, &t); err != nil {
+			return err
+		}
+		return c.founding.recall(c, t)
 	case signDecision:
 		var d quorum.UncheckedDecision
 		if err := unmarshal(m.Body, &d); err != nil {

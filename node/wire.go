@@ -75,6 +75,8 @@ const (
 	signFounding  signKind = 4 // a MEMBERS action with all its proofs
 	signCanary    signKind = 5 // a canary signature
 	signDecision  signKind = 6 // an UncheckedDecision
+
+	signTranscript signKind = 7 // a ceremony's transcript with all signatures
 )
 
 // doneMsg is a signed transaction of a decided slot.
@@ -88,6 +90,12 @@ type doneMsg struct {
 type canaryMsg struct {
 	Transcript common.Hash
 	Canary     quorum.Canary
+}
+
+// transcriptMsg is a ceremony's transcript, signed by every member.
+type transcriptMsg struct {
+	Transcript quorum.Transcript
+	Signatures []quorum.Signature
 }
 
 // syncReq asks a peer for what it holds.

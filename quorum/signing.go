@@ -77,6 +77,7 @@ type Ceremony struct {
 	Epoch   uint64 // of the key to make
 	Attempt uint64
 	Nonce   common.Hash // random, fresh for each attempt
+	Canary  uint64      // which try of the canary signature the signer is at, once it holds the key
 }
 
 // Kind implements Body.
