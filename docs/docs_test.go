@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,6 +14,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"conclave/quorum"
+	"conclave/quorum/batch"
 )
 
 func pages(t *testing.T) []string {
@@ -133,4 +137,53 @@ func text(in []ast.Expr) (string, bool) {
 	}
 	s, err := strconv.Unquote(lit.Value)
 	return s, err == nil
+}
+
+// TestProtocolHasEveryField: a field that is signed and not on the page cannot be implemented from it.
+func TestProtocolHasEveryField(t *testing.T) {
+	raw, err := os.ReadFile("protocol.md")
+	require.NoError(t, err)
+	page := string(raw)
+	for row, body := range map[string]any{
+		"member": quorum.Member{}, "approve": quorum.Approve{}, "refuse": quorum.Refuse{}, "view": quorum.View{}, "outcome": quorum.Outcome{},
+		"proposal": quorum.Proposal{}, "prevote, precommit": quorum.Vote{}, "ready": quorum.Ready{}, "abort": quorum.Abort{},
+		"halt": quorum.Halt{}, "clear": quorum.Clear{}, "ceremony": quorum.Ceremony{}, "transcript": quorum.Transcript{},
+		"content": quorum.Content{}, "session": quorum.Session{},
+	} {
+		cell := regexp.MustCompile(`(?m)^\| ` + row + ` \| ([^|]*) \|`).FindStringSubmatch(page)
+		require.NotNil(t, cell, "no row for %s", row)
+		require.Equal(t, fieldsOf(body), namesOf(cell[1]), row)
+	}
+	value := regexp.MustCompile(`(?s)as RLP in this order:\n\n(.*?)\n\n`).FindStringSubmatch(page)
+	require.NotNil(t, value)
+	require.Equal(t, fieldsOf(batch.Batch{}), namesOf(strings.Join(strings.Fields(value[1]), " ")), "batch")
+}
+
+// fieldsOf is the names of a structure's fields, as RLP orders them.
+func fieldsOf(v any) (out []string) {
+	typ := reflect.TypeOf(v)
+	for i := range typ.NumField() {
+		out = append(out, strings.ToLower(typ.Field(i).Name))
+	}
+	return out
+}
+
+// namesOf reads the names of a list like "epoch u, lanes [[Lane, block u]], Set": what stands between commas outside
+// brackets, without its type.
+func namesOf(list string) (out []string) {
+	depth, field := 0, ""
+	for _, r := range list + "," {
+		switch {
+		case r == '[':
+			depth++
+		case r == ']':
+			depth--
+		case r == ',' && depth == 0:
+			name := regexp.MustCompile(` (u|u256|H|A|S|P|T|B|Set)$`).ReplaceAllString(strings.TrimSpace(field), "")
+			out, field = append(out, strings.ToLower(strings.ReplaceAll(name, " ", ""))), ""
+		case depth == 0:
+			field += string(r)
+		}
+	}
+	return out
 }
