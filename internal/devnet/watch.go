@@ -183,6 +183,7 @@ type Report struct {
 	First       float64          `json:"first_payment_seconds"`
 	Latency     map[string]int64 `json:"latency_ms"`
 	CPU         map[string]any   `json:"cpu"`
+	Session     float64          `json:"session_seconds"` // mean wall time of a signing session, over all signers
 	Conserved   bool             `json:"conserved"`
 	RPC         []string         `json:"rpc"`
 	Dashboard   string           `json:"dashboard"`
@@ -201,7 +202,7 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 	r := Report{
 		Nodes: n.o.Nodes, Quorum: len(n.genesis.Members)*2/3 + 1, Withdrawals: n.o.Withdrawals, Paid: p.paid, Fulfilled: p.fulfilled,
 		Payer: n.payer.Hex(), Signatures: signatures, Seconds: round(time.Since(n.began)), Keygen: round(n.keygen), First: round(n.firstPaid),
-		Latency: n.latency(), CPU: n.cpu(p.paid), Conserved: conserved == nil, Dashboard: n.custodians[0].api,
+		Latency: n.latency(), CPU: n.cpu(p.paid), Session: n.sessions(ctx), Conserved: conserved == nil, Dashboard: n.custodians[0].api,
 	}
 	for _, c := range n.custodians {
 		r.RPC = append(r.RPC, c.api)
@@ -246,6 +247,21 @@ func (n *Network) signatures(ctx context.Context) (int, error) {
 		}
 	}
 	return count, nil
+}
+
+// sessions is the mean wall time of a successful signing session in seconds, over all custodians that answer.
+func (n *Network) sessions(ctx context.Context) float64 {
+	var count, wall uint64
+	for _, c := range n.custodians {
+		var s node.Status
+		if c.ask(ctx, &s, "custodian_status") == nil {
+			count, wall = count+s.Session.Signed, wall+s.Session.WallMS
+		}
+	}
+	if count == 0 {
+		return 0
+	}
+	return float64(wall/count) / 1000
 }
 
 // print writes the summary table, or the report as one line of JSON.
