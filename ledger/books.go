@@ -80,7 +80,7 @@ type ChangedError struct {
 
 // Error implements error.
 func (e *ChangedError) Error() string {
-	return fmt.Sprintf("%s %d changed: was %x, is now %x", e.What, e.ID, e.Was, e.Now)
+	return fmt.Sprintf("%s %d is not what the Relay showed before; both rows are kept as evidence", e.What, e.ID)
 }
 
 // Unwrap makes it an [ErrHostile].

@@ -210,20 +210,9 @@ func (c *core) commit(what agreement.Commit) (own []agreement.Event, decided *ba
 	}
 	height := c.state.Height + 1
 	done := c.update("record agreement", func(tx *ledger.Tx) error {
-		own = nil
-		if what.Proposal != nil {
-			p, err := c.castProposal(tx, *what.Proposal)
-			if err != nil {
-				return err
-			}
-			own = append(own, agreement.ProposalSeen{Proposal: p, Valid: true, Pol: c.polOf(what)})
-		}
-		for _, v := range what.Votes {
-			s, err := c.castVote(tx, v)
-			if err != nil {
-				return err
-			}
-			own = append(own, agreement.VoteSeen{Vote: s})
+		var err error
+		if own, err = c.cast(tx, what); err != nil {
+			return err
 		}
 		if what.Save != nil && what.Decide == nil {
 			return tx.SaveConsensus(height, what.Save.Encode())
@@ -240,6 +229,38 @@ func (c *core) commit(what agreement.Commit) (own []agreement.Event, decided *ba
 		return nil, &fx, true
 	}
 	return own, nil, true
+}
+
+// cast signs what a Step wants said, in the order of rounds and steps: one Step may end a round with a vote and open the
+// next with a proposal, and the ledger refuses to sign behind what it has signed.
+func (c *core) cast(tx *ledger.Tx, what agreement.Commit) (own []agreement.Event, err error) {
+	vote := func(v quorum.Vote) error {
+		s, err := c.castVote(tx, v)
+		own = append(own, agreement.VoteSeen{Vote: s})
+		return err
+	}
+	for _, v := range what.Votes {
+		if what.Proposal != nil && v.Round < what.Proposal.Round {
+			if err := vote(v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if what.Proposal != nil {
+		p, err := c.castProposal(tx, *what.Proposal)
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, agreement.ProposalSeen{Proposal: p, Valid: true, Pol: c.polOf(what)})
+	}
+	for _, v := range what.Votes {
+		if what.Proposal == nil || v.Round >= what.Proposal.Round {
+			if err := vote(v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return own, nil
 }
 
 // polOf is the proof that the own proposal of this commit shows.

@@ -75,7 +75,7 @@ func (c *core) afterDecision(fx batch.Effects) {
 // hearDecision takes a decision that someone shows.
 func (c *core) hearDecision(u quorum.UncheckedDecision) error {
 	if u.Commit.Height <= c.state.Height {
-		return nil
+		return c.compareDecision(u)
 	}
 	if u.Commit.Height > c.state.Height+1 {
 		return fmt.Errorf("decision %d does not follow %d", u.Commit.Height, c.state.Height)
@@ -88,6 +88,26 @@ func (c *core) hearDecision(u quorum.UncheckedDecision) error {
 		c.afterDecision(fx)
 	}
 	return c.fatal
+}
+
+// compareDecision looks at a decision of a height that this node has decided. Another value under a whole commit
+// certificate means that more than f members signed both: nothing may be signed on either.
+func (c *core) compareDecision(u quorum.UncheckedDecision) error {
+	mine, err := c.decisionAt(u.Commit.Height)
+	if err != nil || mine.ID() == u.Commit.ID {
+		return err
+	}
+	roster, err := c.rosterAt(u.Commit.Height)
+	if err != nil {
+		return err
+	}
+	other, err := u.Verify(c.network, roster)
+	if err != nil {
+		return err
+	}
+	c.keepEvidence(ledger.EvidenceVotes, common.Address{}, marshal(mine.Unchecked()), marshal(other.Unchecked()))
+	c.trip("fork", fmt.Sprintf("height %d was decided twice: %s and %s", u.Commit.Height, mine.ID(), other.ID()))
+	return nil
 }
 
 // answerDecided shows the decision of a height to whoever still speaks in it (R7).

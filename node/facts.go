@@ -170,7 +170,7 @@ func (c *core) trip(code, reason string) { c.tripScope(quorum.ScopeAll, "", code
 func (c *core) tripScope(scope quorum.Scope, target, code, reason string) {
 	var raw []byte
 	body := quorum.Halt{
-		Epoch: c.state.Roster.Epoch, Scope: scope, Target: target, Code: code, Reason: reason,
+		Epoch: c.state.Roster.Epoch, Scope: scope, Target: target, Code: quorum.ClipText(code), Reason: quorum.ClipText(reason),
 		Time: uint64(c.now().UnixMilli()),
 	}
 	ok := c.update("trip fuse", func(tx *ledger.Tx) (err error) {

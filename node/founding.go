@@ -134,7 +134,7 @@ func (f *founding) hearCall(c *core, s quorum.Signed[quorum.Ceremony]) {
 	}
 	f.calls[s.Signer()] = b
 	if f.action != nil {
-		c.send(s.Signer(), protoSigning, marshal(signMsg{signFounding, marshal(*f.action)}))
+		f.show(c, s.Signer())
 		return
 	}
 	if f.key != nil {
@@ -152,12 +152,21 @@ func (f *founding) hearCall(c *core, s quorum.Signed[quorum.Ceremony]) {
 // meet is hearCall once this member holds the key: who lost the last round of the ceremony is shown the transcript with all
 // signatures, and the members come to the same try of the canary.
 func (f *founding) meet(c *core, s quorum.Signed[quorum.Ceremony]) {
-	if s.Body().Attempt != f.attempt {
-		m := transcriptMsg{Transcript: f.key.Transcript, Signatures: f.key.Signatures}
-		c.send(s.Signer(), protoSigning, marshal(signMsg{signTranscript, marshal(m)}))
-	}
+	f.show(c, s.Signer())
 	if n := s.Body().Canary; n > f.canary && n < f.canary+maxCallJump && !f.signing {
 		f.canary, f.canaryBy = n, time.Time{}
+	}
+}
+
+// show sends a member what this one holds of the ceremony's end. Who lost it, by a crash or in the last round, goes on from it.
+func (f *founding) show(c *core, to common.Address) {
+	switch {
+	case f == nil:
+	case f.action != nil:
+		c.send(to, protoSigning, marshal(signMsg{signFounding, marshal(*f.action)}))
+	case f.key != nil:
+		m := transcriptMsg{Transcript: f.key.Transcript, Signatures: f.key.Signatures}
+		c.send(to, protoSigning, marshal(signMsg{signTranscript, marshal(m)}))
 	}
 }
 

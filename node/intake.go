@@ -160,8 +160,8 @@ func (in *intake) Record(ctx context.Context, events []ledger.Event, state []byt
 func (in *intake) screen(ctx context.Context, events []ledger.Event) error {
 	for _, e := range events {
 		breach, bad := risk.ScreenEvent(in.n.policy, e)
-		if !bad {
-			continue
+		if !bad || in.booked(e.ID) {
+			continue // a row that is handed over again was judged when it came first
 		}
 		in.n.raiseBooks([]ledger.Alert{breach.Alert})
 		err := in.n.core.ask(ctx, func() { in.n.core.trip(string(breach.Alert.Code), breach.Alert.Text) })
@@ -170,6 +170,12 @@ func (in *intake) screen(ctx context.Context, events []ledger.Event) error {
 		}
 	}
 	return nil
+}
+
+// booked reports whether the books hold an event.
+func (in *intake) booked(id uint64) (ok bool) {
+	err := in.n.led.View(func(tx *ledger.Tx) (err error) { _, ok, err = tx.Event(id); return err })
+	return ok && err == nil
 }
 
 // PutWithdrawals implements [relay.Requests].

@@ -225,6 +225,7 @@ func (t tssTransport) Send(to common.Address, frame []byte) error {
 
 // greet shows a peer that just connected what it may have missed.
 func (c *core) greet(peer common.Address) {
+	c.founding.show(c, peer)
 	if facts := c.ownFacts(); len(facts) > 0 {
 		c.send(peer, protoFacts, marshal(factsMsg{Statements: facts}))
 	}

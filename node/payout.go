@@ -341,26 +341,30 @@ func (c *core) hearReady(from common.Address, s quorum.Signed[quorum.Ready]) {
 // decisionAt returns a stored decision, its certificate verified again by the roster of its epoch.
 func (c *core) decisionAt(height uint64) (quorum.Committed, error) {
 	var d quorum.UncheckedDecision
-	roster := c.state.Roster
 	err := c.led.View(func(tx *ledger.Tx) (err error) {
 		var ok bool
-		if d, ok, err = tx.Decision(height); err != nil {
-			return err
+		if d, ok, err = tx.Decision(height); err == nil && !ok {
+			err = fmt.Errorf("decision %d: %w", height, ledger.ErrNotFound)
 		}
-		if !ok {
-			return fmt.Errorf("decision %d: %w", height, ledger.ErrNotFound)
-		}
-		if at, ok, err := tx.EpochAt(height); err != nil {
-			return err
-		} else if ok {
-			roster = at
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return quorum.Committed{}, err
 	}
+	roster, err := c.rosterAt(height)
+	if err != nil {
+		return quorum.Committed{}, err
+	}
 	return d.Verify(c.network, roster)
+}
+
+// rosterAt is who decided a height: the founders before the first MEMBERS took effect.
+func (c *core) rosterAt(height uint64) (roster quorum.Roster, err error) {
+	var ok bool
+	if err := c.led.View(func(tx *ledger.Tx) (err error) { roster, ok, err = tx.EpochAt(height); return err }); err != nil || ok {
+		return roster, err
+	}
+	return c.genesis.Roster()
 }
 
 // renderAt renders the transaction of a decided slot.

@@ -111,8 +111,38 @@ func (w *watcher) key() (quorum.LaneKey, bool) {
 // checkNonce halts when the payer's final transactions cannot all be ours. A node that lags would halt everyone, so it
 // speaks only after it heard q−1 others lately and holds every decision that they show.
 func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint64) error {
-	settled, decided := uint64(0), uint64(0)
-	err := w.n.led.View(func(tx *ledger.Tx) error {
+	settled, decided, err := w.counts(key)
+	if err != nil {
+		return err
+	}
+	if chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) == nil {
+		delete(w.odd, oddNonce)
+		return nil
+	}
+	since, core, odd := w.oddSince(oddNonce), w.n.core, false
+	asked := core.ask(ctx, func() {
+		// Decisions may have come in since: the books are read again where none can come in between.
+		if settled, decided, err = w.counts(key); err == nil {
+			odd = core.caughtUp(since) && chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) != nil
+		}
+		if odd && final > w.lane.FirstNonce+decided {
+			core.trip("foreign-payment", fmt.Sprintf("%s: payer %s has %d final transactions, decisions explain %d",
+				w.lane.Network, key.Payer, final, w.lane.FirstNonce+decided))
+		}
+	})
+	if asked != nil || err != nil {
+		return errors.Join(asked, err)
+	}
+	if odd && final < w.lane.FirstNonce+settled {
+		// Endpoints that lag behind what is settled show an older chain: that is a reason to wait, not to halt.
+		return fmt.Errorf("final nonce %d is below what is settled: the endpoints lag", final)
+	}
+	return nil
+}
+
+// counts says how many of the sequence's slots are settled, and how many were decided.
+func (w *watcher) counts(key quorum.LaneKey) (settled, decided uint64, err error) {
+	err = w.n.led.View(func(tx *ledger.Tx) error {
 		last, ok := tx.LastNonce(key.Nonces())
 		if !ok {
 			return nil
@@ -125,24 +155,7 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 			return nil
 		})
 	})
-	if err != nil {
-		return err
-	}
-	if chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) == nil {
-		delete(w.odd, oddNonce)
-		return nil
-	}
-	since, caughtUp := w.oddSince(oddNonce), false
-	if err := w.n.core.ask(ctx, func() { caughtUp = w.n.core.caughtUp(since) }); err != nil || !caughtUp {
-		return err
-	}
-	if final < w.lane.FirstNonce+settled {
-		// Endpoints that lag behind what is settled show an older chain: that is a reason to wait, not to halt.
-		return fmt.Errorf("final nonce %d is below what is settled: the endpoints lag", final)
-	}
-	reason := fmt.Sprintf("%s: payer %s has %d final transactions, decisions explain %d", w.lane.Network, key.Payer, final, w.lane.FirstNonce+decided)
-	w.n.core.post(func() { w.n.core.trip("foreign-payment", reason) })
-	return nil
+	return settled, decided, err
 }
 
 // oddNonce is what checkNonce finds odd; a slot's key is what seen does.

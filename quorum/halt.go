@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/ethereum/go-ethereum/common"
 )
@@ -29,8 +30,20 @@ func (s Scope) String() string {
 	return fmt.Sprintf("scope(%d)", uint8(s))
 }
 
-// maxText bounds a human's reason in bytes.
-const maxText = 512
+// MaxText bounds a halt's code, target and reason, each in bytes.
+const MaxText = 512
+
+// ClipText cuts a text to [MaxText] bytes at a character's boundary: a long reason must not keep a fuse from blowing.
+func ClipText(s string) string {
+	if len(s) <= MaxText {
+		return s
+	}
+	cut := MaxText
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}
 
 // Halt is a member's signed word that it stopped: its own fuse tripped, or its operator said so. f+1 of them stop
 // everyone.
@@ -52,7 +65,7 @@ func (h Halt) Check() error {
 	if h.Scope > ScopeAccount || (h.Scope == ScopeAll) != (h.Target == "") {
 		return fmt.Errorf("scope %s with target %q", h.Scope, h.Target)
 	}
-	if h.Code == "" || len(h.Code) > maxText || len(h.Reason) > maxText || len(h.Target) > maxText {
+	if h.Code == "" || len(h.Code) > MaxText || len(h.Reason) > MaxText || len(h.Target) > MaxText {
 		return errors.New("code, reason or target out of bounds")
 	}
 	return nil
@@ -80,8 +93,8 @@ func (Clear) Kind() Kind { return KindClear }
 
 // Check implements Body.
 func (c Clear) Check() error {
-	if c.Reason == "" || len(c.Reason) > maxText {
-		return fmt.Errorf("a reason of 1 to %d bytes", maxText)
+	if c.Reason == "" || len(c.Reason) > MaxText {
+		return fmt.Errorf("a reason of 1 to %d bytes", MaxText)
 	}
 	return nil
 }

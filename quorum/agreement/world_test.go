@@ -97,7 +97,6 @@ type node struct {
 	builds   string
 	life     int
 	answered map[int]time.Time // R7, by peer
-	lockedAt uint64            // highest lock seen, for I12
 }
 
 func newWorld(n int, seed uint64) *world {
