@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate fuzz e2e bench-sign ci
+.PHONY: test race lint build generate fuzz e2e bench-sign bench-devnet ci
 
 test:
 	go test ./...
@@ -29,6 +29,9 @@ e2e:
 
 bench-sign:
 	go run ./cmd/bench sign
+
+bench-devnet:
+	go run ./cmd/bench devnet
 
 ci:
 	bash .ci/run

@@ -12,13 +12,14 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	if len(args) != 1 || args[0] != "sign" {
-		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign")
+	verbs := map[string]func(context.Context) error{"sign": sign, "devnet": processes}
+	if len(args) != 1 || verbs[args[0]] == nil {
+		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, or devnet")
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := sign(ctx); err != nil {
+	if err := verbs[args[0]](ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		return 1
 	}
