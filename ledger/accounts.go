@@ -70,8 +70,8 @@ func (tx *Tx) debitOf(account common.Address, event uint64) (d debit, ok bool, e
 // debitBefore reads the last link with an id below event; without one, the chain's start.
 func (tx *Tx) debitBefore(account common.Address, event uint64) (d debit, err error) {
 	c := tx.b.Bucket(bucketDebits).Cursor()
-	k, v := c.Seek(debitKey(account, event))
-	if k == nil {
+	var k, v []byte
+	if at, _ := c.Seek(debitKey(account, event)); at == nil {
 		k, v = c.Last()
 	} else {
 		k, v = c.Prev()

@@ -27,7 +27,6 @@ type plainAccount struct {
 	counted, pending, debits big.Int
 	seq                      uint64
 	head                     common.Hash
-	last                     uint64
 	links                    []plainLink // by id
 }
 

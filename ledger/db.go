@@ -13,6 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/rlp"
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"conclave/quorum"
 )
@@ -55,7 +56,7 @@ type Tx struct {
 func Open(dir string, network common.Hash) (*Ledger, error) {
 	path := filepath.Join(dir, "ledger.db")
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open ledger %s: %w", path, ErrLocked)
 	}
 	if err != nil {

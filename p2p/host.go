@@ -235,18 +235,6 @@ func (h *Host) end() error {
 	return nil
 }
 
-// spawn runs f in a goroutine that Run waits for; false when the host is not running.
-func (h *Host) spawn(f func(ctx context.Context)) bool {
-	ctx, ok := h.enter()
-	if ok {
-		go func() {
-			defer h.work.Done()
-			f(ctx)
-		}()
-	}
-	return ok
-}
-
 // enter registers work that Run waits for; the caller owes h.work.Done.
 func (h *Host) enter() (context.Context, bool) {
 	h.mu.Lock()

@@ -95,7 +95,8 @@ func decompress(b [33]byte) (point, error) {
 	if err != nil {
 		return point{}, err
 	}
-	return point{pub.X, pub.Y}, nil
+	raw := crypto.FromECDSAPub(pub) // 4, X, Y
+	return point{new(big.Int).SetBytes(raw[1:33]), new(big.Int).SetBytes(raw[33:])}, nil
 }
 
 // interpolate returns Σ λ_i·P_i, the value at zero of the polynomial through (keys[i], points[i]), or false when a partial
