@@ -124,9 +124,6 @@ const (
 	codeChainDown  = "chain-down"
 	codeChainSplit = "chain-disagreement"
 	codeFailed     = "payout-failed"
-	codeReport     = "report-not-taken"
-	codeJudge      = "verdict-refused"
-	codeBehind     = "rolled-back"
 )
 
 func alertFuse(code, reason string) Alert {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,10 +33,15 @@ type judge struct {
 	mu    sync.Mutex                  // guards what follows
 	last  map[uint64]risk.Verdict     // the latest verdict on open withdrawals, for status
 	dests map[uint64]risk.Destination // final answers, which never change
+
+	// Of the one goroutine that judges, by lane.
+	silent map[string]bool   // did not answer in this pass: asking on would keep the other lanes' withdrawals waiting
+	failed map[string]uint64 // the withdrawal whose question failed last: the next pass asks about those beyond it first
 }
 
 func newJudge(n *Node) *judge {
-	return &judge{n: n, bell: make(chan struct{}, 1), last: map[uint64]risk.Verdict{}, dests: map[uint64]risk.Destination{}}
+	return &judge{n: n, bell: make(chan struct{}, 1), last: map[uint64]risk.Verdict{}, dests: map[uint64]risk.Destination{},
+		silent: map[string]bool{}, failed: map[string]uint64{}}
 }
 
 // wake makes the judge look now.
@@ -89,6 +95,7 @@ func (j *judge) all(ctx context.Context) error {
 	if err != nil || !in.founded {
 		return err
 	}
+	j.begin(open)
 	for _, w := range open {
 		if ctx.Err() != nil {
 			return nil
@@ -99,6 +106,20 @@ func (j *judge) all(ctx context.Context) error {
 	}
 	j.forget(open)
 	return nil
+}
+
+// begin starts a pass: every lane gets a new chance, and one withdrawal whose question always fails does not keep those
+// behind it from being asked about.
+func (j *judge) begin(open []ledger.Withdrawal) {
+	clear(j.silent)
+	slices.SortStableFunc(open, func(a, b ledger.Withdrawal) int { return j.turn(a) - j.turn(b) })
+}
+
+func (j *judge) turn(w ledger.Withdrawal) int {
+	if w.ID <= j.failed[w.Network] {
+		return 1
+	}
+	return 0
 }
 
 // inForce is the epoch that verdicts count in. Before the founding decision nobody may judge: a node that does not know
@@ -248,6 +269,9 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 	if ok {
 		return known
 	}
+	if j.silent[w.Network] {
+		return risk.Destination{}
+	}
 	ask, cancel := context.WithTimeout(ctx, judgeTimeout)
 	defer cancel()
 	found, err := chain.BenefitAt(ask, j.n.watchers[w.Network].end, chainLane(lane), w.Account, w.Timestamp)
@@ -258,6 +282,9 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 	case errors.As(err, &split):
 		return risk.Destination{State: risk.Disagreeing}
 	case err != nil:
+		if ctx.Err() == nil && !errors.Is(err, chain.ErrNoContract) {
+			j.silent[w.Network], j.failed[w.Network] = true, w.ID
+		}
 		j.n.log.Debug("destination unknown", zap.Uint64("withdrawal", w.ID), zap.Error(err))
 		return risk.Destination{}
 	}

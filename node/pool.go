@@ -11,7 +11,8 @@ import (
 // as the Relay has open requests; a lying one fills its own share and nobody else's.
 const maxOpenPerMember = 8192
 
-// pool holds what members said about undecided things. It belongs to the core and is rebuilt from gossip after a restart.
+// pool holds what members said about undecided things. It belongs to the core. After a restart verdicts are
+// taken from the ledger, own ones and others'; views come by gossip again.
 type pool struct {
 	roster quorum.Roster
 	policy quorum.PolicyRef

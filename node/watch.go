@@ -279,6 +279,8 @@ func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 			}
 		})
 	case !look.Seen.Ours:
+	case was.Stage == ledger.StageFinal && was.TxHash == look.Seen.TxHash && was.BlockHash == look.Seen.BlockHash:
+		// Recorded and stated; the core gossips the statement again until the slot is settled.
 	case look.Seen.Block <= look.Final:
 		seen := *look.Seen
 		core.post(func() { core.finalSeen(slot, seen) })
