@@ -16,6 +16,9 @@ import (
 // watchEvery is how often the view is drawn.
 const watchEvery = 500 * time.Millisecond
 
+// waitingEvery is how often the view repeats that it waits for the same thing.
+const waitingEvery = 10 * time.Second
+
 // progress is what the view shows.
 type progress struct {
 	all             []node.WithdrawalView
@@ -25,6 +28,7 @@ type progress struct {
 // watch shows how withdrawals go, until everything is paid or ctx ends.
 func (n *Network) watch(ctx context.Context, failed <-chan error) error {
 	dead := map[int]bool{}
+	waiting := n.sayWaiting()
 	var p progress
 	for {
 		select {
@@ -37,7 +41,7 @@ func (n *Network) watch(ctx context.Context, failed <-chan error) error {
 		n.reportDead(dead)
 		next, err := n.look(ctx)
 		if err != nil {
-			n.say("waiting: %v", err)
+			waiting(err)
 			continue
 		}
 		if next.paid > p.paid {
@@ -49,6 +53,18 @@ func (n *Network) watch(ctx context.Context, failed <-chan error) error {
 		n.show(p)
 		if n.done(p) {
 			return n.finish(ctx, p)
+		}
+	}
+}
+
+// sayWaiting says what the view waits for, when that changes and from time to time.
+func (n *Network) sayWaiting() func(error) {
+	var last string
+	var at time.Time
+	return func(err error) {
+		if text := err.Error(); text != last || time.Since(at) >= waitingEvery {
+			last, at = text, time.Now()
+			n.say("waiting: %v", err)
 		}
 	}
 }
