@@ -123,6 +123,7 @@ type Reporter struct {
 	box   Outbox
 	cfg   ReporterConfig
 	last  map[uint64]time.Time // own last call per owed withdrawal
+	told  map[uint64]bool      // contrary ones that were alerted about: they stay owed for ever
 }
 
 // NewReporter checks the configuration.
@@ -139,7 +140,7 @@ func NewReporter(relay Outcomes, box Outbox, cfg ReporterConfig) (*Reporter, err
 	if cfg.Failed == nil {
 		cfg.Failed = func(error) {}
 	}
-	return &Reporter{relay: relay, box: box, cfg: cfg, last: map[uint64]time.Time{}}, nil
+	return &Reporter{relay: relay, box: box, cfg: cfg, last: map[uint64]time.Time{}, told: map[uint64]bool{}}, nil
 }
 
 // Run works until ctx ends.
@@ -191,6 +192,10 @@ func (p *Reporter) settle(ctx context.Context, r Report, duty Duty) error {
 			return fmt.Errorf("mark report on withdrawal %d done: %w", r.WID, err)
 		}
 	case Contrary:
+		if p.told[r.WID] {
+			return nil
+		}
+		p.told[r.WID] = true
 		p.cfg.Alert(Alert{AlertContrary, r.WID, fmt.Sprintf("this network decided to %s it, the Relay shows the opposite", r.Outcome)})
 	}
 	return nil

@@ -170,6 +170,8 @@ func TestReporterThroughTrouble(t *testing.T) {
 		require.NoError(t, s.pollFor(time.Second, lister.Poll))
 		d = s.desk(committee[0], Report{6, Fulfil, common.Hash{6}, 0, nowMS()})
 		require.NoError(t, d.Round(t.Context()))
+		require.NoError(t, d.Round(t.Context()))
+		require.Len(t, d.alerts, 1, "once, in however many rounds")
 		require.Equal(t, AlertContrary, d.alerts[0].Code)
 		require.Empty(t, d.box.tries)
 	})
