@@ -180,6 +180,13 @@ func smaller(a, b uint256.Int) uint256.Int {
 	return a
 }
 
+// Waiting reports whether anything is left that the passing of time alone will make due: ask before [Tx.Tick], for a commit
+// of nothing costs two syncs.
+func (tx *Tx) Waiting() bool {
+	k, _ := tx.b.Bucket(bucketReleasesDue).Cursor().First()
+	return k != nil
+}
+
 // Tick books what the passing of time alone makes due. [Tx.Append] does it too; call it when no events come.
 func (tx *Tx) Tick(now uint64) error {
 	if k, _ := tx.b.Bucket(bucketReleasesDue).Cursor().First(); k == nil {

@@ -73,13 +73,13 @@ func (in *intake) mind(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if err := in.minute(ctx); err != nil {
+		if err := in.due(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-func (in *intake) minute(ctx context.Context) error {
+func (in *intake) due(ctx context.Context) error {
 	st := in.follow.Status()
 	if since := in.n.now().Sub(latest(st.LastAnswer, in.n.started)); since > relayBudget {
 		in.n.alerts.raise(Alert{Code: codeRelayDown, Severity: ledger.Warning,
@@ -89,9 +89,13 @@ func (in *intake) minute(ctx context.Context) error {
 		in.n.alerts.recover(codeRelayDown)
 	}
 	var hold ledger.Hold
-	var held bool
-	err := in.n.led.View(func(tx *ledger.Tx) (err error) { hold, held, err = tx.HoldSince(); return err })
-	if err != nil {
+	var held, waiting bool
+	err := in.n.led.View(func(tx *ledger.Tx) (err error) {
+		waiting = tx.Waiting()
+		hold, held, err = tx.HoldSince()
+		return err
+	})
+	if err != nil || (!held && !waiting) {
 		return err
 	}
 	now := uint64(in.n.now().UnixMilli())
