@@ -38,10 +38,32 @@ func (b *book) mayBook(e Event) (bool, error) {
 		}
 		if with := a; !excluded {
 			with.Debits.Add(&with.Debits, &amount)
+			refund, err := b.refundWaitsFor(e, amount)
+			if err != nil {
+				return false, err
+			}
+			if refund {
+				with.Counted.Add(&with.Counted, &amount)
+			}
 			move(&after, a.uncovered(), with.uncovered())
 		}
 	}
 	return !after.Gt(&b.in.Policy.UncoveredMax), nil
+}
+
+// refundWaitsFor reports whether booking the debit makes a refund of the same amount count: its reject was decided and the
+// Relay's refund was booked before the debit came. Such a debit covers itself, whichever of the three comes last.
+func (b *book) refundWaitsFor(e Event, amount uint256.Int) (bool, error) {
+	if e.Kind != Withdraw {
+		return false, nil
+	}
+	raw := b.tx.b.Bucket(bucketRejectWait).Get(debitKey(e.Account, e.ID))
+	if raw == nil || !bytes.Equal(raw, amountKey(amount)) {
+		return false, nil
+	}
+	var m refundMatch
+	_, err := b.tx.get(bucketRefunds, join(e.Account[:], amountKey(amount)), &m)
+	return m.Events > m.Rejects, err
 }
 
 // keepHold stores what waits, forgets what was booked, and remembers since when intake stands still.

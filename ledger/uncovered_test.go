@@ -106,3 +106,17 @@ func TestHoldIsBounded(t *testing.T) {
 	require.ErrorIs(t, err, ErrHoldFull)
 	require.Equal(t, MaxHeld, appendAll(t, l, capped(0, 5), page[:MaxHeld]...).Held)
 }
+
+// TestARejectedDebitThatComesLastCoversItself: the decision and the Relay's refund were here before the withdrawal's own
+// row. Together they leave nothing uncovered, so a node that saw the row last must not stand still over it.
+func TestARejectedDebitThatComesLastCoversItself(t *testing.T) {
+	l, a := newBooks(t), testAccount(1)
+	c := quorum.Content{WID: 1, Account: a, Amount: wei(50), EventID: 7}
+	update(t, l, func(tx *Tx) error { return tx.putSpent(Spent{c, c.Hash(testNetwork), SpentReject, 1}) })
+	require.Nil(t, appendAll(t, l, capped(10, 5), event(8, a, WithdrawRefund, "50")).Hold)
+
+	require.NotNil(t, appendAll(t, l, capped(10, 6), event(9, a, Withdraw, "50")).Hold, "another row of that amount has no refund")
+	require.Equal(t, uint64(9), appendAll(t, l, capped(10, 7), event(7, a, Withdraw, "50")).Hold.Event)
+	require.Equal(t, "50 counted, 0 pending", credits(t, l, a))
+	checked(t, l)
+}
