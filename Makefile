@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate fuzz e2e bench-sign bench-devnet ci
+.PHONY: test race lint build generate fuzz e2e bench-sign bench-devnet bench-idle ci
 
 test:
 	go test ./...
@@ -32,6 +32,9 @@ bench-sign:
 
 bench-devnet:
 	go run ./cmd/bench devnet
+
+bench-idle:
+	go run ./cmd/bench idle
 
 ci:
 	bash .ci/run

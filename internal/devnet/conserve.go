@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -150,35 +147,4 @@ func (n *Network) balances(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// ticksPerSecond is the kernel's unit of process times on every Linux that Go runs on.
-const ticksPerSecond = 100
-
-// cpu is what the custodians used: seconds in all and per payout, and resident memory. Empty where the system does not say.
-func (n *Network) cpu(paid int) map[string]any {
-	var total float64
-	var rss []int64
-	for _, c := range n.custodians {
-		pid := strconv.Itoa(c.proc.cmd.Process.Pid)
-		stat, err := os.ReadFile("/proc/" + pid + "/stat")
-		if err != nil {
-			continue
-		}
-		// The second field is the program's name in parentheses; what follows the last one is regular.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if len(fields) < 22 {
-			continue
-		}
-		user, _ := strconv.ParseFloat(fields[11], 64)
-		system, _ := strconv.ParseFloat(fields[12], 64)
-		total += (user + system) / ticksPerSecond
-		pages, _ := strconv.ParseInt(fields[21], 10, 64)
-		rss = append(rss, pages*int64(os.Getpagesize())>>20)
-	}
-	out := map[string]any{"custodians_seconds": total, "rss_mb": rss}
-	if paid > 0 {
-		out["per_payout_seconds"] = total / float64(paid)
-	}
-	return out
 }
