@@ -13,7 +13,7 @@ func TestParseStat(t *testing.T) {
 	u, err := parseStat(stat)
 	require.NoError(t, err)
 	require.Equal(t, Usage{CPU: 1.5, RSSMB: 512 * int64(os.Getpagesize()) >> 20}, u)
-	for _, bad := range []string{"", "1 (x) S 1", strings.Replace(stat, "120", "a", 1), strings.Replace(stat, "512", "", 1)} {
+	for _, bad := range []string{"", "1 (x) S 1", strings.Replace(stat, "120", "a", 1), strings.Replace(stat, "512", "x", 1)} {
 		_, err := parseStat(bad)
 		require.Error(t, err, bad)
 	}
