@@ -31,6 +31,12 @@ type Policy struct {
 	BumpAfter time.Duration
 	Fees      FeeRule
 	Tariffs   map[string]Tariff // by network name
+
+	Limits     Limits
+	Governors  []Bucket
+	Shares     Shares
+	Watch      Watch
+	Settlement Settlement
 }
 
 // Ref names the policy.
@@ -128,6 +134,7 @@ type policyFile struct {
 		GasLimit      uint64 `toml:"gas_limit"`
 		TokenGasLimit uint64 `toml:"token_gas_limit"`
 	} `toml:"fees"`
+	limitsFile
 	Tariff []struct {
 		Network string `toml:"network"`
 		Fixed   string `toml:"fixed"`
@@ -179,6 +186,7 @@ func ParsePolicy(file []byte) (Policy, error) {
 		}
 		p.Tariffs[t.Network] = tariff
 	}
+	r.limits(f.limitsFile, &p)
 	if r.err != nil {
 		return none, r.err
 	}
