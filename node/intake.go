@@ -32,7 +32,7 @@ func newIntake(n *Node) (*intake, error) {
 	}
 	var err error
 	in.follow, err = relay.NewFollower(n.relay, in, relay.FollowConfig{
-		State: state, CutOver: n.genesis.Cutover.Event, Grace: n.policy.GapGrace, Poll: n.relayPoll(), Alert: in.alert, Failed: in.failed,
+		State: state, CutOver: n.genesis.Cutover.Event, GraceNow: func() time.Duration { return n.policy().GapGrace }, Poll: n.relayPoll(), Alert: in.alert, Failed: in.failed,
 	})
 	if err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func (in *intake) due(ctx context.Context) error {
 		}
 		return err
 	}
-	if now-hold.Since > uint64(in.n.policy.HoldMax.Milliseconds()) {
+	if now-hold.Since > uint64(in.n.policy().HoldMax.Milliseconds()) {
 		reason := fmt.Sprintf("uncovered debits of %s exceed %s since event %d", hold.Uncovered.Dec(), hold.Max.Dec(), hold.Event)
 		in.n.core.post(func() { in.n.core.trip("uncovered-debits", reason) })
 	}
@@ -141,7 +141,7 @@ func (in *intake) Record(ctx context.Context, events []ledger.Event, state []byt
 	var out ledger.Appended
 	err := in.n.led.Update(func(tx *ledger.Tx) (err error) {
 		out, err = tx.Append(events, ledger.Intake{
-			Now: uint64(in.n.now().UnixMilli()), Policy: in.n.policy,
+			Now: uint64(in.n.now().UnixMilli()), Policy: in.n.policy(),
 			FeeAddress: in.n.genesis.FeeAddress, VestingAdmins: in.n.genesis.VestingAdmins,
 		})
 		if err != nil || state == nil {
@@ -163,7 +163,7 @@ func (in *intake) Record(ctx context.Context, events []ledger.Event, state []byt
 // verdict can rest on them; they are booked all the same, for what a person must judge is better seen in the books.
 func (in *intake) screen(ctx context.Context, events []ledger.Event) error {
 	for _, e := range events {
-		breach, bad := risk.ScreenEvent(in.n.policy, e)
+		breach, bad := risk.ScreenEvent(in.n.policy(), e)
 		if !bad || in.booked(e.ID) {
 			continue // a row that is handed over again was judged when it came first
 		}

@@ -138,7 +138,7 @@ func (j *judge) inForce(tx *ledger.Tx) (inForce, error) {
 func (j *judge) given(tx *ledger.Tx, wid uint64, in inForce) (bool, error) {
 	given := false
 	err := tx.Verdicts(wid, func(v ledger.Verdict) error {
-		given = given || (v.Signer == j.n.self && v.Epoch == in.epoch && v.Policy == j.n.policy.Ref())
+		given = given || (v.Signer == j.n.self && v.Epoch == in.epoch && v.Policy == j.n.policy().Ref())
 		return nil
 	})
 	return given, err
@@ -223,13 +223,13 @@ func (j *judge) sign(tx *ledger.Tx, v risk.Verdict, in inForce) ([]byte, error) 
 		return nil, nil
 	}
 	if v.Kind == risk.Approve {
-		body := quorum.Approve{Epoch: in.epoch, Policy: j.n.policy.Ref(), WID: v.Content.WID, Content: hash,
+		body := quorum.Approve{Epoch: in.epoch, Policy: j.n.policy().Ref(), WID: v.Content.WID, Content: hash,
 			Account: v.Content.Account, Seq: v.Seq, Head: v.Head, Time: now}
 		return tx.Approve(body, tx.CaseOf(v.Content), func(b quorum.Approve) (quorum.Signed[quorum.Approve], error) {
 			return quorum.Sign(j.n.cfg.Key, j.n.network, b)
 		})
 	}
-	body := quorum.Refuse{Epoch: in.epoch, Policy: j.n.policy.Ref(), WID: v.Content.WID, Content: hash, Reason: v.Reason, Time: now}
+	body := quorum.Refuse{Epoch: in.epoch, Policy: j.n.policy().Ref(), WID: v.Content.WID, Content: hash, Reason: v.Reason, Time: now}
 	return tx.Refuse(body, tx.CaseOf(v.Content), func(b quorum.Refuse) (quorum.Signed[quorum.Refuse], error) {
 		return quorum.Sign(j.n.cfg.Key, j.n.network, b)
 	})
@@ -249,7 +249,7 @@ func (j *judge) freezeHead(c *ledger.HeadConflict) error {
 // facts asks the own endpoints what the rules need to know of the world.
 func (j *judge) facts(ctx context.Context, w ledger.Withdrawal) risk.Facts {
 	f := risk.Facts{
-		Policy: j.n.policy, FeeAddress: j.n.genesis.FeeAddress, DaoAddress: j.n.genesis.DaoAddress,
+		Policy: j.n.policy(), FeeAddress: j.n.genesis.FeeAddress, DaoAddress: j.n.genesis.DaoAddress,
 		Cutover: j.n.genesis.Cutover.Event, Carried: j.n.genesis.Cutover.Carried, InForce: true,
 	}
 	lane, ok := j.n.genesis.LaneOf(w.Network)

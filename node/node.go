@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -48,7 +49,7 @@ type Node struct {
 	cfg     Config
 	genesis quorum.Genesis
 	network common.Hash
-	policy  quorum.Policy
+	inForce atomic.Pointer[quorum.Policy] // see policy
 	self    common.Address
 	led     *ledger.Ledger
 	net     p2p.Network
@@ -75,10 +76,11 @@ func New(cfg Config, parts Parts) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, genesis: cfg.Genesis, network: cfg.Genesis.ID(), policy: policy,
+		cfg: cfg, genesis: cfg.Genesis, network: cfg.Genesis.ID(),
 		self: crypto.PubkeyToAddress(cfg.Key.PublicKey), relay: parts.Relay, log: cfg.Log, now: time.Now,
 		watchers: map[string]*watcher{},
 	}
+	n.inForce.Store(&policy)
 	n.alerts = newAlerts(n.log, n.now)
 	n.refusals = newRefusals(n.log)
 	for _, l := range cfg.Genesis.Lanes {

@@ -138,7 +138,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	s := Status{
 		Node:    NodeStatus{Address: n.self, Time: n.now().UTC(), Uptime: n.now().Sub(n.started).Round(time.Second).String()},
 		Version: Version,
-		Network: NetworkStatus{Name: n.genesis.Name, ID: n.network, Policy: n.policy.Version},
+		Network: NetworkStatus{Name: n.genesis.Name, ID: n.network, Policy: n.policy().Version},
 	}
 	if err := n.core.ask(ctx, func() { n.core.describe(&s) }); err != nil {
 		return Status{}, err

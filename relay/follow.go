@@ -64,10 +64,12 @@ type FollowConfig struct {
 	State   []byte // as stored with the last Record, nil at first
 	CutOver uint64 // gaps up to here expire at once
 	Grace   time.Duration
-	Page    int // rows per request, at most MaxPage
-	Poll    time.Duration
-	Alert   func(Alert)
-	Failed  func(error) // a poll went wrong; it is tried again. Look at IsHostile.
+	// GraceNow is asked instead of Grace when it is set: a policy's change holds for the gaps that are open.
+	GraceNow func() time.Duration
+	Page     int // rows per request, at most MaxPage
+	Poll     time.Duration
+	Alert    func(Alert)
+	Failed   func(error) // a poll went wrong; it is tried again. Look at IsHostile.
 }
 
 // FollowStatus is where a follower stands.
@@ -218,7 +220,12 @@ func (f *Follower) due() bool {
 	return false
 }
 
-func (f *Follower) grace() uint64 { return uint64(f.cfg.Grace.Milliseconds()) }
+func (f *Follower) grace() uint64 {
+	if f.cfg.GraceNow != nil {
+		return uint64(f.cfg.GraceNow().Milliseconds())
+	}
+	return uint64(f.cfg.Grace.Milliseconds())
+}
 
 // readOn takes one page of the sweep.
 func (f *Follower) readOn(ctx context.Context) error {
