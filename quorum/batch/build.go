@@ -35,14 +35,8 @@ func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View]
 	if !s.Founded() {
 		return Batch{}, false
 	}
-	sorted := slices.Clone(candidates)
-	sort.SliceStable(sorted, func(i, j int) bool {
-		if a, b := sorted[i].certified(), sorted[j].certified(); a != b {
-			return a < b
-		}
-		return sorted[i].Content.WID < sorted[j].Content.WID
-	})
-	frames := map[quorum.LaneKey]*frame{}
+	sorted := oldestFirst(candidates)
+	frames, kept := map[quorum.LaneKey]*frame{}, queue{}
 	for _, c := range sorted {
 		lane, ok := s.laneFor(c.Content)
 		if c.Pay == nil || !ok {
@@ -55,7 +49,7 @@ func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View]
 			f.addRejects(s, sorted)
 			frames[lane] = f
 		}
-		if b, err := f.withItem(s, c, lane); err == nil && s.Valid(b) == nil {
+		if b, err := f.withItem(s, c, lane); kept.passes(s, c, lane, err) && s.Valid(b) == nil {
 			return b, true
 		}
 	}

@@ -31,6 +31,8 @@ type State struct {
 	wids     map[uint64]bool
 	events   map[uint64]bool
 	messages map[common.Hash]bool
+
+	governors governors
 }
 
 // Cost is the most that one decided slot can take from the payer.
@@ -68,6 +70,7 @@ func NewState(g quorum.Genesis) (*State, error) {
 		Network: g.ID(), Lanes: g.Lanes, Policy: policy, Roster: roster,
 		next: map[quorum.NonceKey]uint64{}, first: map[quorum.NonceKey]uint64{}, slots: map[quorum.NonceKey][]Cost{},
 		wids: map[uint64]bool{}, events: map[uint64]bool{}, messages: map[common.Hash]bool{},
+		governors: newGovernors(policy.Governors),
 	}, nil
 }
 
@@ -127,6 +130,7 @@ func (s *State) Apply(c quorum.Committed) (Effects, error) {
 			return Effects{}, err
 		}
 	}
+	s.govern(b)
 	s.Height, s.Previous, s.Time = b.Height, c.ID(), b.Time
 	return fx, nil
 }

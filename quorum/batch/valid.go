@@ -128,7 +128,10 @@ func (s *State) validPayout(b Batch, views []quorum.View, median uint64, prove b
 			return invalid("withdrawal %d has no payable destination or amount", it.Content.WID)
 		}
 	}
-	return s.validTransaction(b, views)
+	if err := s.validTransaction(b, views); err != nil {
+		return err
+	}
+	return s.governed(b) // last: what it says of a withdrawal is then all that it waits for
 }
 
 // validEntries checks each item and reject against its certificate and against every decision below.
