@@ -19,7 +19,7 @@ build:
 
 # The committed documents that are made from code. Review the difference.
 generate:
-	go test ./node/config ./node/api ./node/metrics -run 'Docs|Documentation' -update
+	go test ./node ./node/config ./node/api ./node/metrics -run 'Docs|Documentation' -update
 
 fuzz:
 	bash .ci/fuzz $(if $(ALL),all,rotate) $(T)

@@ -110,22 +110,6 @@ func (a *alerts) trim() {
 	}
 }
 
-// Codes of the node's own alerts; those of the books are in package ledger.
-const (
-	codeFuse       = "fuse"
-	codeHalt       = "halt-heard"
-	codeEvidence   = "evidence"
-	codeClock      = "clock"
-	codeNoShare    = "no-share"
-	codeStuck      = "signing-stuck"
-	codeCeremony   = "ceremony-failed"
-	codeRelayDown  = "relay-down"
-	codeRelayWrong = "relay-refused"
-	codeChainDown  = "chain-down"
-	codeChainSplit = "chain-disagreement"
-	codeFailed     = "payout-failed"
-)
-
 func alertFuse(code, reason string) Alert {
 	return Alert{Code: codeFuse, Severity: ledger.Critical, Text: "this node halted itself: " + code + ": " + reason,
 		Hint: "find the cause, then: conclave resume --local"}

@@ -241,7 +241,7 @@ func (j *judge) freezeHead(c *ledger.HeadConflict) error {
 		_, err := tx.Freeze(c.Account, ledger.Freeze{Code: ledger.FreezeHead, Text: c.Error(), Since: uint64(j.n.now().UnixMilli())})
 		return err
 	})
-	j.n.alerts.raise(Alert{Key: "head-conflict" + c.Account.Hex(), Code: "head-conflict", Severity: ledger.Critical, Text: c.Error(),
+	j.n.alerts.raise(Alert{Key: codeHead + c.Account.Hex(), Code: codeHead, Severity: ledger.Critical, Text: c.Error(),
 		Hint: "the Relay changed the account's history; operators must resolve it"})
 	return err
 }

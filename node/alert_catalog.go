@@ -1,0 +1,188 @@
+package node
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"conclave/ledger"
+	"conclave/relay"
+	"conclave/risk"
+)
+
+// AlertKind is one row of the catalogue: what an alert code means, and what a person does about it.
+type AlertKind struct {
+	Code     string
+	Severity ledger.Severity
+	// Least is the lowest severity at which the code is raised, where the room that raises it weighs each case; zero means
+	// always Severity.
+	Least   ledger.Severity
+	Meaning string
+	// Ends says what ends the alert. Empty: it is a happening, nothing that lasts; it is over once it did not happen again
+	// for [quietWarning] or [quietCritical].
+	Ends string
+	Do   string
+}
+
+// Codes of the node's own alerts; those of the books, of the verdicts and of the Relay stand where they are found.
+const (
+	codeFuse       = "fuse"
+	codeHalt       = "halt-heard"
+	codeEvidence   = "evidence"
+	codeClock      = "clock"
+	codeNoShare    = "no-share"
+	codeStuck      = "signing-stuck"
+	codeCeremony   = "ceremony-failed"
+	codeRelayDown  = "relay-down"
+	codeRelayWrong = "relay-refused"
+	codeChainDown  = "chain-down"
+	codeChainSplit = "chain-disagreement"
+	codeFailed     = "payout-failed"
+	codeHead       = "head-conflict"
+)
+
+// quietWarning and quietCritical are how long a happening stays open after it happened last: a day to see it in, and a week
+// for what needs several people.
+const (
+	quietWarning  = 24 * time.Hour
+	quietCritical = 7 * 24 * time.Hour
+)
+
+// AlertKinds is the closed table of everything that this product calls people for, in the order of docs/alerts.md. A code
+// that is not in it is a bug: raising it panics in tests.
+func AlertKinds() []AlertKind {
+	var out []AlertKind
+	for _, group := range alertGroups() {
+		out = append(out, group.kinds...)
+	}
+	return out
+}
+
+// alertGroup is a room's part of the table.
+type alertGroup struct {
+	title string
+	kinds []AlertKind
+}
+
+func alertGroups() []alertGroup {
+	return []alertGroup{
+		{"This node", nodeAlerts()},
+		{"Other members", memberAlerts()},
+		{"The Relay and the chains", doorAlerts()},
+		{"The books", bookAlerts()},
+		{"Verdicts", verdictAlerts()},
+	}
+}
+
+func nodeAlerts() []AlertKind {
+	return []AlertKind{
+		{Code: codeFuse, Severity: ledger.Critical, Meaning: "This node halted itself: it gives no verdict and signs nothing. The text names the cause.",
+			Ends: "the fuse is mended", Do: "Find the cause; then `conclave resume --local`."},
+		{Code: codeNoShare, Severity: ledger.Critical, Meaning: "The vault holds no share of the key in force: this node verifies and does not sign.",
+			Ends: "the vault holds it at a start", Do: "Put the vault back from its backup."},
+		{Code: codeStuck, Severity: ledger.Critical, Meaning: "Every set of signers was struck by aborts: nothing can be signed.",
+			Ends: "something is signed", Do: "Somebody lies in signing: talk to all operators; the key must be refreshed."},
+		{Code: codeFailed, Severity: ledger.Critical, Meaning: "A payment reverted on chain. Its nonce is spent and nobody was paid.",
+			Do: "See why with the transaction's trace. The withdrawals wait; nothing is paid twice."},
+		{Code: codeCeremony, Severity: ledger.Warning, Meaning: "A key generation did not end. It is tried again while all members are online.",
+			Ends: "a key is generated", Do: "See who is silent, and whether all members are online."},
+	}
+}
+
+func memberAlerts() []AlertKind {
+	return []AlertKind{
+		{Code: codeHalt, Severity: ledger.Critical, Meaning: "Another member halted. f+1 halts stop everyone.",
+			Ends: "the member clears its halt", Do: "Call its operator."},
+		{Code: codeEvidence, Severity: ledger.Critical, Meaning: "Proof that somebody signed two contradicting statements, or rewrote settled history.",
+			Do: "Call all operators; keep this node's data folder."},
+		{Code: codeClock, Severity: ledger.Warning, Meaning: "A member's clock is more than a minute ahead of this node's.",
+			Ends: "its word comes in time", Do: "Compare both machines' clocks with a time server."},
+	}
+}
+
+func doorAlerts() []AlertKind {
+	return []AlertKind{
+		{Code: codeRelayDown, Severity: ledger.Warning, Meaning: "The Relay has not answered for 15 seconds. Intake waits; what is decided is paid.",
+			Ends: "it answers", Do: "Check the Relay's URL, the network, and this machine's clock (\"Invalid signature\" may be a wrong clock)."},
+		{Code: codeRelayWrong, Severity: ledger.Warning, Meaning: "An answer of the Relay was refused by name; nothing of it was taken.",
+			Ends: "an answer is taken", Do: "Compare with the other operators; intake tries again."},
+		{Code: string(relay.AlertVanished), Severity: ledger.Warning, Meaning: "A row that was shown before it settled is shown no more.",
+			Do: "Compare with the other operators; ask the Relay's operator."},
+		{Code: string(relay.AlertGapsFull), Severity: ledger.Warning, Meaning: "More ids are missing than are kept. Intake waits.",
+			Ends: "the log is read on", Do: "Ask the Relay's operator."},
+		{Code: string(relay.AlertAside), Severity: ledger.Warning, Meaning: "A request that cannot be read was set aside; a user can cause it.",
+			Do: "Nothing for the others; tell the Relay's operator."},
+		{Code: string(relay.AlertContrary), Severity: ledger.Critical, Meaning: "The Relay shows the opposite of the outcome that was decided.",
+			Do: "Somebody else reports to the Relay: change its API key."},
+		{Code: string(relay.AlertReporting), Severity: ledger.Critical, Meaning: "The Relay refuses an outcome. It is told again.",
+			Do: "Read its message; compare with custodian_withdrawal on the other nodes."},
+		{Code: codeChainDown, Severity: ledger.Warning, Meaning: "Too few of a lane's endpoints answer. Payouts on the lane wait.",
+			Ends: "enough answer alike", Do: "Check the lane's endpoints."},
+		{Code: codeChainSplit, Severity: ledger.Warning, Meaning: "Two endpoints of a lane answer differently. Payouts on the lane wait.",
+			Ends: "they answer alike", Do: "Find out which one lies or lags."},
+	}
+}
+
+func bookAlerts() []AlertKind {
+	return []AlertKind{
+		{Code: string(ledger.AlertMalformedCredit), Severity: ledger.Warning, Meaning: "A credit with an amount that is none. It counts nothing.",
+			Do: "See whose task or transfer it was."},
+		{Code: string(ledger.AlertMalformedDebit), Severity: ledger.Critical, Meaning: "A debit with an amount that is none; a negative task fee looks like this. It counts nothing and the account is frozen.",
+			Do: "Nothing for others. Operators settle the account."},
+		{Code: string(ledger.AlertLateDebit), Severity: ledger.Critical, Meaning: "A debit came behind what this node approved. It is not booked and the account is frozen.",
+			Do: "Compare with the other custodians."},
+		{Code: string(ledger.AlertDeposit), Severity: ledger.Critical, Meaning: "The final chain contradicts a deposit. The account is frozen.",
+			Do: "Compare transaction and row; compare the endpoints."},
+		{Code: string(ledger.AlertDepositRepeated), Severity: ledger.Critical, Meaning: "One transfer stands under two rows. The second counts nothing.",
+			Do: "Ask the Relay's operator."},
+		{Code: string(ledger.AlertFeeAddress), Severity: ledger.Critical, Meaning: "Fee income of somebody else. It counts nothing.",
+			Do: "Ask the Relay's operator."},
+		{Code: string(ledger.AlertRefund), Severity: ledger.Critical, Meaning: "A refund of what this network did not reject. It counts nothing.",
+			Do: "See whether somebody else holds the Relay's API key."},
+		{Code: string(ledger.AlertVesting), Severity: ledger.Critical, Least: ledger.Warning, Meaning: "A vesting schedule without valid signature, or a release ahead of its schedule.",
+			Do: "Ask the Relay's operator for the signed record; check this node's clock."},
+		{Code: string(ledger.AlertUncovered), Severity: ledger.Critical, Meaning: "Debits without credit, over all accounts. Booking is held; the fuse follows after `hold_max`.",
+			Ends: "booking goes on", Do: "Look at the named account and at unproven deposits."},
+		{Code: string(ledger.AlertRequestEvent), Severity: ledger.Critical, Meaning: "Two requests name one row.",
+			Do: "Compare with another custodian."},
+		{Code: string(ledger.AlertRequestStatus), Severity: ledger.Critical, Meaning: "The Relay's status of a withdrawal contradicts what was decided.",
+			Do: "Somebody else reports to the Relay: change its API key."},
+		{Code: codeHead, Severity: ledger.Critical, Meaning: "An account's history is not the one that this node approved. The account is frozen.",
+			Do: "The Relay changed history: keep the evidence; operators settle the account."},
+	}
+}
+
+func verdictAlerts() []AlertKind {
+	return []AlertKind{
+		{Code: string(risk.AlertOverdraft), Severity: ledger.Critical, Meaning: "A withdrawal exceeds the account's balance in these books: potentially an attack.",
+			Do: "Trace the account's credits; it is frozen until covered."},
+		{Code: string(risk.AlertEventMax), Severity: ledger.Critical, Meaning: "A single row above the policy's maximum. The fuse tripped.",
+			Do: "Find who caused it."},
+		{Code: string(risk.AlertBinding), Severity: ledger.Warning, Meaning: "A request does not fit its row.",
+			Do: "Compare with another custodian."},
+		{Code: string(risk.AlertFee), Severity: ledger.Warning, Meaning: "A request's fee is not the tariff's.",
+			Do: "See whether the Relay's tariff changed, or lies."},
+	}
+}
+
+// AlertsMarkdown is docs/alerts.md.
+func AlertsMarkdown() string {
+	var b strings.Builder
+	b.WriteString("# Alerts\n\nGenerated from the code by `go test ./node -run Documentation -update`; do not edit.\n\n" +
+		"Everything that calls for a person goes one way: into the log, to `conclave alerts`, and to the webhook if there is one.\n" +
+		"*Critical* means that somebody may be stealing, or that this node is out; *warning* means today.\n")
+	for _, g := range alertGroups() {
+		fmt.Fprintf(&b, "\n## %s\n\n| code | severity | what it means | over when | what to do |\n|---|---|---|---|---|\n", g.title)
+		for _, k := range g.kinds {
+			severity, ends := k.Severity.String(), k.Ends
+			if k.Least != 0 {
+				severity += " or " + k.Least.String()
+			}
+			if ends == "" {
+				ends = "not repeated for a " + map[bool]string{true: "week", false: "day"}[k.Severity == ledger.Critical]
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", k.Code, severity, k.Meaning, ends, k.Do)
+		}
+	}
+	return b.String()
+}
