@@ -46,11 +46,12 @@ const (
 	ReasonMessageUsed Reason = "message-used-before"
 	ReasonDestination Reason = "destination-mismatch"
 	ReasonMinimum     Reason = "amount-below-minimum"
+	ReasonDenied      Reason = "address-denied" // by the policy that the refusal names
 )
 
 func (r Reason) known() bool {
 	switch r {
-	case ReasonSignature, ReasonMessageUsed, ReasonDestination, ReasonMinimum:
+	case ReasonSignature, ReasonMessageUsed, ReasonDestination, ReasonMinimum, ReasonDenied:
 		return true
 	}
 	return false
