@@ -20,7 +20,7 @@ func TestOpenRefusesWhatIsNotOurs(t *testing.T) {
 	require.ErrorIs(t, err, ErrOtherNetwork)
 
 	l = booksAt(t, dir)
-	update(t, l, func(tx *Tx) error { return tx.b.Bucket(bucketMeta).Put(keySchema, be64(SchemaVersion+1)) })
+	update(t, l, func(tx *Tx) error { return tx.b.tx.Bucket(bucketMeta).Put(keySchema, be64(SchemaVersion+1)) })
 	require.NoError(t, l.Close())
 	_, err = Open(dir, testNetwork)
 	require.ErrorIs(t, err, ErrSchema)

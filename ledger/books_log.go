@@ -46,7 +46,7 @@ func (b *book) log(e Event, flags byte) error {
 		return err
 	}
 	log := b.tx.b.Bucket(bucketLog)
-	log.FillPercent = logFill
+	log.b.FillPercent = logFill
 	if err := log.Put(be64(e.ID), join(be64(a.Last), []byte{flags}, encode(e))); err != nil {
 		return err
 	}

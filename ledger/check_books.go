@@ -240,7 +240,7 @@ func (c *booksCheck) proofs() error {
 			return differs("deposit %d is %s, its transfer is used by %d", id, p, readBE64(by))
 		}
 	}
-	if n := c.tx.b.Bucket(bucketDepositTx).Stats().KeyN; n != used {
+	if n := c.tx.b.Bucket(bucketDepositTx).keys(); n != used {
 		return differs("%d transfers are used, %d deposits count or pend", n, used)
 	}
 	return nil
@@ -375,7 +375,7 @@ func (c *booksCheck) sums() error {
 	same := t.Events == c.report.Events && t.Accounts == c.report.Accounts && t.Counted.ToBig().Cmp(&counted) == 0 &&
 		t.Pending.ToBig().Cmp(&pending) == 0 && t.Debits.ToBig().Cmp(&debits) == 0 &&
 		t.Uncovered.ToBig().Cmp(&uncovered) == 0 && t.Liabilities.ToBig().Cmp(&owed) == 0
-	if stored := c.tx.b.Bucket(bucketAccounts).Stats().KeyN; !same || uint64(stored) != c.report.Accounts {
+	if stored := c.tx.b.Bucket(bucketAccounts).keys(); !same || uint64(stored) != c.report.Accounts {
 		return differs("totals are %+v over %d accounts; the rows give %d events, %d accounts, counted %s, pending %s, debits %s, uncovered %s, owed %s",
 			t, stored, c.report.Events, c.report.Accounts, &counted, &pending, &debits, &uncovered, &owed)
 	}
@@ -438,7 +438,7 @@ func (c *booksCheck) openRequests() error {
 			}
 		}
 	}
-	if n := c.tx.b.Bucket(bucketUnbound).Stats().KeyN; n != unbound {
+	if n := c.tx.b.Bucket(bucketUnbound).keys(); n != unbound {
 		return differs("%d events are noted as without their request, %d are", n, unbound)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
-	bolt "go.etcd.io/bbolt"
 )
 
 // TestCheckBooksNamesEveryDifference tampers with one record of every bucket that follows from the log.
@@ -26,7 +25,7 @@ func TestCheckBooksNamesEveryDifference(t *testing.T) {
 	require.Equal(t, BooksReport{Events: 7, Accounts: 2, Debits: 3, Withdrawals: 2, Root: report.Root}, report)
 	require.NotZero(t, report.Root)
 
-	remove := func(b *bolt.Bucket) error { k, _ := b.Cursor().First(); return b.Delete(k) }
+	remove := func(b *bucket) error { k, _ := b.Cursor().First(); return b.Delete(k) }
 	for _, name := range [][]byte{bucketLog, bucketRanges, bucketAccounts, bucketDebits, bucketDeposits, bucketDepositTx, bucketFees, bucketFeesPaid,
 		bucketRefunds, bucketRequests, bucketRequestEvent, bucketRequestMessage, bucketRequestAccount, bucketUnbound, bucketSpentAt} {
 		t.Run("without a record of "+string(name), func(t *testing.T) {

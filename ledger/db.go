@@ -18,8 +18,9 @@ import (
 	"conclave/quorum"
 )
 
-// SchemaVersion is the layout of the database that this program writes. A database of a later version is refused.
-const SchemaVersion = 1
+// SchemaVersion is the layout of the database that this program writes: in 2, records carry checksums. A database of an
+// earlier version is rewritten by Open, one of a later version is refused.
+const SchemaVersion = 2
 
 // lockWait is how long to wait for another process to let go of the database before giving up: long enough for a
 // predecessor that is shutting down, short enough for an operator who started two.
@@ -48,19 +49,23 @@ type Ledger struct {
 
 // Tx is one transaction: reads see one moment, writes become durable together or not at all.
 type Tx struct {
-	b *bolt.Tx
+	b *store
 	l *Ledger
 }
 
-// Open opens or creates the database in dir for one network. The directory must exist with mode 0700 or stricter.
+// databaseFile is the database in its directory.
+const databaseFile = "ledger.db"
+
+// Open opens or creates the database in dir for one network. The directory must exist with mode 0700 or stricter. A
+// database of an earlier layout is moved to this one first, which takes its time and room for a second copy.
 func Open(dir string, network common.Hash) (*Ledger, error) {
-	path := filepath.Join(dir, "ledger.db")
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("open ledger %s: %w", path, ErrLocked)
-	}
+	path := filepath.Join(dir, databaseFile)
+	db, err := openFile(path, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
 	if err != nil {
-		return nil, fmt.Errorf("open ledger: %w", err)
+		return nil, err
+	}
+	if db, err = migrated(db, path); err != nil {
+		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
 	l := &Ledger{db: db}
 	if err := l.prepare(network); err != nil {
@@ -72,31 +77,53 @@ func Open(dir string, network common.Hash) (*Ledger, error) {
 	return l, nil
 }
 
+func openFile(path string, options *bolt.Options) (*bolt.DB, error) {
+	db, err := bolt.Open(path, 0o600, options)
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("open ledger %s: %w", path, ErrLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	return db, nil
+}
+
 // Close waits for open transactions and closes the database.
 func (l *Ledger) Close() error { return l.db.Close() }
 
-// View runs fn over one moment of the database.
+// View runs fn over one moment of the database. A record that fn read and that does not match its checksum fails it.
 func (l *Ledger) View(fn func(*Tx) error) error {
-	return l.db.View(func(b *bolt.Tx) error { return fn(&Tx{b, l}) })
+	return l.db.View(func(b *bolt.Tx) error {
+		s := newStore(b)
+		return s.sound(fn(&Tx{s, l}))
+	})
 }
 
 // Update is the one commit point. When it returns nil, everything that fn wrote is on disk, and so is the high-water mark
 // of the own counter: only then may bytes that fn signed leave the process.
 func (l *Ledger) Update(fn func(*Tx) error) error {
-	var mark Mark
-	err := l.db.Update(func(b *bolt.Tx) error {
-		tx := &Tx{b, l}
-		if err := fn(tx); err != nil {
-			return err
-		}
-		var err error
-		mark, err = tx.mark()
-		return err
-	})
+	mark, err := l.commit(fn)
 	if err != nil {
 		return err
 	}
 	return l.high.raise(mark)
+}
+
+// commit is Update without the high-water file.
+func (l *Ledger) commit(fn func(*Tx) error) (mark Mark, err error) {
+	err = l.db.Update(func(b *bolt.Tx) error {
+		s := newStore(b)
+		tx := &Tx{s, l}
+		if err := s.sound(fn(tx)); err != nil {
+			return err
+		}
+		var err error
+		if mark, err = tx.mark(); err == nil {
+			err = s.flush()
+		}
+		return s.sound(err)
+	})
+	return mark, err
 }
 
 // Buckets. Keys are big-endian, so that bbolt's order is ours.
@@ -113,31 +140,37 @@ var (
 // prepare creates what is missing and checks that the database is ours.
 func (l *Ledger) prepare(network common.Hash) error {
 	return l.db.Update(func(b *bolt.Tx) error {
-		for _, name := range allBuckets() {
+		for _, name := range append(allBuckets(), bucketSums) {
 			if _, err := b.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
 		}
-		meta := b.Bucket(bucketMeta)
-		stored := meta.Get(keyNetwork)
-		if stored == nil {
-			if _, err := rand.Read(l.id[:]); err != nil {
-				return err
-			}
-			return errors.Join(meta.Put(keySchema, be64(SchemaVersion)), meta.Put(keyNetwork, network[:]), meta.Put(keyID, l.id[:]))
-		}
-		// The version first: a later one may have moved the rest.
-		if v := readBE64(meta.Get(keySchema)); v != SchemaVersion {
-			return fmt.Errorf("%w: version %d, this program writes %d", ErrSchema, v, SchemaVersion)
-		}
-		if !bytes.Equal(stored, network[:]) {
-			return fmt.Errorf("%w: %s, expected %s", ErrOtherNetwork, common.BytesToHash(stored), network)
-		}
-		if copy(l.id[:], meta.Get(keyID)) != len(l.id) {
-			return fmt.Errorf("%w: the database has no id", ErrCorrupt)
-		}
-		return nil
+		s := newStore(b)
+		return s.sound(l.claim(s, network))
 	})
+}
+
+// claim makes a fresh database ours, or finds that it is.
+func (l *Ledger) claim(s *store, network common.Hash) error {
+	bare, meta := s.tx.Bucket(bucketMeta), s.Bucket(bucketMeta)
+	if bare.Get(keySchema) == nil {
+		if _, err := rand.Read(l.id[:]); err != nil {
+			return err
+		}
+		return errors.Join(bare.Put(keySchema, be64(SchemaVersion)), meta.Put(keyNetwork, network[:]), meta.Put(keyID, l.id[:]), s.flush())
+	}
+	if stored := meta.Get(keyNetwork); !bytes.Equal(stored, network[:]) {
+		return fmt.Errorf("%w: %s, expected %s", ErrOtherNetwork, common.BytesToHash(stored), network)
+	}
+	return l.identify(s)
+}
+
+// identify reads the database's id.
+func (l *Ledger) identify(s *store) error {
+	if copy(l.id[:], s.Bucket(bucketMeta).Get(keyID)) != len(l.id) {
+		return fmt.Errorf("%w: the database has no id", ErrCorrupt)
+	}
+	return nil
 }
 
 // NextCounter takes the next value of the counter that every verdict, vote, READY and OUTCOME of this node carries.

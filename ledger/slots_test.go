@@ -8,7 +8,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
-	bolt "go.etcd.io/bbolt"
 	"pgregory.net/rapid"
 
 	"conclave/quorum"
@@ -163,7 +162,8 @@ func TestIntentNeedsTheCommit(t *testing.T) {
 	c := p.pay(0, 1)
 	p.l.high.path = filepath.Join(p.dir, "gone", "high-water")
 	p.l.high.last = Mark{}
-	require.NoError(t, p.l.db.Update(func(b *bolt.Tx) error { _, err := (&Tx{b, p.l}).NextCounter(); return err }))
+	_, err := p.l.commit(func(tx *Tx) error { _, err := tx.NextCounter(); return err })
+	require.NoError(t, err)
 	i, err := p.l.RecordIntent(p.intent(c, 0, 0))
 	require.Error(t, err)
 	require.True(t, i.Zero())
