@@ -11,7 +11,8 @@
 // What you owe. A BenefitOf that answers as the chain does. A clock that does not go back.
 //
 // What will hurt you. It is a simulator of a single, honest-at-heart process: the races of the real one (fulfil and reject
-// both accepted) do not happen by themselves. Dishonesty is chosen: [View] shows one reader something else than another
-// ([Hide], [Alter], [Insert], or any [EventLie] of your own), Hold keeps an id back until Release, Outage takes a view
-// down. All keys and secrets in it are worthless.
+// both accepted) do not happen by themselves. Dishonesty is chosen: [View] shows one reader something else than another, by a
+// [Mode] with a seed ([View.Misbehave]; [Modes] is the table) or by a lie of your own ([Hide], [Alter], [Insert], any
+// [EventLie]); HoldNext keeps an id back until Release, Outage takes a view down. Slow and endless answers are made while
+// they are read, with a socket and without. All keys and secrets in it are worthless.
 package relaysim

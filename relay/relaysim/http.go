@@ -35,7 +35,10 @@ type (
 // ServeHTTP serves the Relay's routes as this view shows them.
 func (v *View) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !v.down(w, r) {
-		v.mux.ServeHTTP(w, r)
+		v.mu.Lock()
+		outer := v.outer
+		v.mu.Unlock()
+		outer.ServeHTTP(w, r)
 	}
 }
 

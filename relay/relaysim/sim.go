@@ -63,6 +63,7 @@ type Sim struct {
 	balances map[common.Address]*big.Int
 	deposits map[string]bool // network and hash of what was credited
 	views    map[int]*View
+	invented map[Lie]invented // ids that lies stand under
 	outage   Outage
 }
 
@@ -102,6 +103,7 @@ type request struct {
 	RequestRow
 	ready  time.Time
 	txHash string
+	both   bool // the opposite outcome was booked as well
 }
 
 // New checks the configuration.
@@ -132,7 +134,7 @@ func New(cfg Config) (*Sim, error) {
 	}
 	return &Sim{
 		cfg: cfg, secret: secret,
-		balances: map[common.Address]*big.Int{}, deposits: map[string]bool{}, views: map[int]*View{},
+		balances: map[common.Address]*big.Int{}, deposits: map[string]bool{}, views: map[int]*View{}, invented: map[Lie]invented{},
 	}, nil
 }
 

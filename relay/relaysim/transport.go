@@ -34,10 +34,14 @@ func (t transport) RoundTrip(r *http.Request) (res *http.Response, err error) {
 	}
 	defer in.Body.Close()
 	t.h.ServeHTTP(rec, in)
-	return &http.Response{
+	res = &http.Response{
 		Status: http.StatusText(rec.status), StatusCode: rec.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: rec.header, Body: io.NopCloser(&rec.body), ContentLength: int64(rec.body.Len()), Request: r,
-	}, nil
+	}
+	if rec.made != nil {
+		res.Body, res.ContentLength = io.NopCloser(rec.made), -1
+	}
+	return res, nil
 }
 
 // recorder keeps what a handler answers.
@@ -46,6 +50,7 @@ type recorder struct {
 	status int
 	wrote  bool
 	body   bytes.Buffer
+	made   io.Reader // a body that is made while it is read, in place of body
 }
 
 func (r *recorder) Header() http.Header { return r.header }

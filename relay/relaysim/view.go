@@ -37,8 +37,14 @@ type View struct {
 	mu       sync.Mutex // guards all below
 	events   []EventLie
 	requests []RequestLie
+	pages    []pageLie
+	outer    http.Handler // what callers meet: the mux behind the doors that lies put before it
 	outage   Outage
 }
+
+// pageLie turns the page that a view would serve, a slice of its own, into the one that it serves. all are the rows that the
+// page was cut from.
+type pageLie func(page, all []EventRow, after uint64, limit int) []EventRow
 
 // View returns the i-th view, honest until told otherwise. View 0 is what the Sim itself serves.
 func (s *Sim) View(i int) *View {
@@ -48,6 +54,7 @@ func (s *Sim) View(i int) *View {
 	if v == nil {
 		v = &View{sim: s}
 		v.mux = v.routes()
+		v.outer = v.mux
 		s.views[i] = v
 	}
 	return v
@@ -85,7 +92,13 @@ func (v *View) LieAboutRequests(lies ...RequestLie) {
 func (v *View) Repent() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.events, v.requests = nil, nil
+	v.events, v.requests, v.pages, v.outer = nil, nil, nil, v.mux
+}
+
+func (v *View) lieInPages(lie pageLie) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.pages = append(v.pages, lie)
 }
 
 // Hide leaves rows out.
@@ -140,16 +153,20 @@ func AlterRequest(id uint64, change func(*RequestRow)) RequestLie {
 // readEvents gives the page that this view serves.
 func (v *View) readEvents(after uint64, limit int) []EventRow {
 	v.mu.Lock()
-	lies := slices.Clone(v.events)
+	lies, pages := slices.Clone(v.events), slices.Clone(v.pages)
 	v.mu.Unlock()
-	if len(lies) == 0 {
+	if len(lies)+len(pages) == 0 {
 		return v.sim.readEvents(after, limit)
 	}
 	rows := v.sim.readEvents(0, -1)
 	for _, lie := range lies {
 		rows = lie(rows)
 	}
-	return cut(rows, limit, func(r EventRow) bool { return r.ID > after })
+	page := cut(rows, limit, func(r EventRow) bool { return r.ID > after })
+	for _, lie := range pages {
+		page = lie(slices.Clone(page), rows, after, limit)
+	}
+	return page
 }
 
 func (v *View) readRequests(after uint64, limit int) []RequestRow {
