@@ -64,11 +64,12 @@ func certificates(t tb, c committee) map[string]any {
 	qc, ok := quorum.NewQC(c.roster, 9, 3, quorum.Prevote, hash(0x1d), votes(t, c, q, quorum.Prevote, hash(0x1d)))
 	require.True(t, ok)
 	return map[string]any{
-		"certificate":         cert.Unchecked(),
-		"refusal-certificate": refusal.Unchecked(),
-		"outcome-certificate": outcome.Unchecked(),
-		"prevote-certificate": qc.Unchecked(),
-		"decision":            decision(t, c, []byte("the bytes of a batch")),
+		"certificate":            cert.Unchecked(),
+		"refusal-certificate":    refusal.Unchecked(),
+		"outcome-certificate":    outcome.Unchecked(),
+		"prevote-certificate":    qc.Unchecked(),
+		"checkpoint-certificate": checkpointCertificate(t, c).Unchecked(),
+		"decision":               decision(t, c, []byte("the bytes of a batch")),
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	KindTranscript Kind = "transcript"
 	KindCeremony   Kind = "ceremony"
 	KindTSS        Kind = "tss"
+	KindCheckpoint Kind = "checkpoint"
 
 	// The kinds below are hashed, never signed as statements.
 	KindContent Kind = "content"
@@ -36,6 +37,7 @@ const (
 	KindCanary  Kind = "canary"
 	KindSession Kind = "session"
 	KindPolicy  Kind = "policy"
+	KindAction  Kind = "action" // what operators decide; they sign typed data that names it
 )
 
 // maxKind bounds a kind's name in bytes.
