@@ -24,6 +24,7 @@ func protocolBuckets() [][]byte {
 		bucketOutbox, bucketOutboxPending,
 		bucketHalts, bucketHaltID, bucketHaltFloor,
 		bucketHeard, bucketHeardCount, bucketEvidence, bucketExcluded, bucketAudit,
+		bucketWatch,
 	}
 }
 
