@@ -219,7 +219,7 @@ func (c *core) whyUndecided(out *WithdrawalView, add func(code, format string, a
 			add("queued", "%s", err)
 			return
 		}
-		add("queued", "certified; it waits for its height")
+		add("queued", "%s", c.whyLater(batch.Candidate{Content: content, Pay: &pay}))
 	case refused:
 		out.Certified, out.Stage = true, stageCertified
 		add("queued", "the refusal is certified; it waits for its height")

@@ -18,12 +18,13 @@ import (
 // the batch's own time, nothing else, so that every node says the same of a batch. A payout takes its amount from each
 // bucket that covers it when it is decided; what reverts later gives nothing back.
 //
-// Amounts are whole: a payout forfeits the fraction of a unit that had refilled. A bucket that has refilled to the brim is
-// as good as one that was never touched, and is forgotten; what is kept is at most what was paid within one fill.
+// A bucket is remembered by its debt: what was paid from it and has not refilled. Amounts are whole: a payout forfeits the
+// fraction of a unit that had refilled. A bucket without debt is as good as one that was never touched, and is forgotten;
+// what is kept is at most what was paid within one fill.
 type governors struct {
-	rules  []quorum.Bucket
-	levels []map[subject]level // beside rules; absent is full
-	swept  int                 // levels that were kept when full ones were last forgotten
+	rules []quorum.Bucket
+	debts []map[subject]debt // beside rules; absent is a full bucket
+	swept int                // debts that were kept when full buckets were last forgotten
 
 	paid destinations
 }
@@ -36,9 +37,9 @@ type subject struct {
 	token   common.Address
 }
 
-// level is what a bucket held right after a payout.
-type level struct {
-	left uint256.Int
+// debt is what a bucket owed right after a payout. It passes the capacity when a policy lowers that.
+type debt struct {
+	owed uint256.Int
 	at   uint64 // decided time, unix ms
 }
 
@@ -48,13 +49,13 @@ type bucketKey struct {
 	of   subject
 }
 
-// sweepLevels is below how many levels nobody looks for full buckets.
-const sweepLevels = 1024
+// sweepDebts is below how many debts nobody looks for full buckets.
+const sweepDebts = 1024
 
 func newGovernors(rules []quorum.Bucket) governors {
 	g := governors{rules: slices.Clone(rules), paid: newDestinations()}
 	for range rules {
-		g.levels = append(g.levels, map[subject]level{})
+		g.debts = append(g.debts, map[subject]debt{})
 	}
 	return g
 }
@@ -84,19 +85,19 @@ func (g *governors) bucketsOf(c quorum.Content, lane quorum.LaneKey) (out []buck
 
 // has is what a bucket holds at a decided time.
 func (g *governors) has(k bucketKey, now uint64) uint256.Int {
-	l, ok := g.levels[k.rule][k.of]
-	if !ok {
-		return g.rules[k.rule].Capacity
-	}
-	return refilled(g.rules[k.rule], l, now)
+	left, owed := g.rules[k.rule].Capacity, g.debts[k.rule][k.of].after(g.rules[k.rule], now)
+	take(&left, &owed)
+	return left
 }
 
-func refilled(rule quorum.Bucket, l level, now uint64) uint256.Int {
-	gained, over := mulDiv(rule.Refill, now-min(now, l.at), perMS(rule))
-	if sum, over2 := new(uint256.Int).AddOverflow(&l.left, &gained); !over && !over2 && sum.Lt(&rule.Capacity) {
-		return *sum
+// after is what is still owed at a decided time.
+func (d debt) after(rule quorum.Bucket, now uint64) uint256.Int {
+	gained, over := mulDiv(rule.Refill, now-min(now, d.at), perMS(rule))
+	if over {
+		gained.SetAllOne()
 	}
-	return rule.Capacity
+	take(&d.owed, &gained)
+	return d.owed
 }
 
 func perMS(rule quorum.Bucket) uint64 { return uint64(rule.Per / time.Millisecond) }
@@ -170,20 +171,21 @@ func timeText(ms uint64) string {
 	return time.UnixMilli(int64(ms)).UTC().Format(time.RFC3339)
 }
 
-// draft is what buckets hold while the items of one batch draw on them.
+// draft is what buckets owe while the items of one batch draw on them.
 type draft struct {
 	g    *governors
 	now  uint64
-	left map[bucketKey]uint256.Int
+	owed map[bucketKey]uint256.Int
 }
 
 func (g *governors) draft(now uint64) draft { return draft{g, now, map[bucketKey]uint256.Int{}} }
 
-func (d draft) has(k bucketKey) uint256.Int {
-	if left, ok := d.left[k]; ok {
-		return left
+// debt is what a bucket owes, and since when.
+func (d draft) debt(k bucketKey) debt {
+	if owed, ok := d.owed[k]; ok {
+		return debt{owed, d.now}
 	}
-	return d.g.has(k, d.now)
+	return d.g.debts[k.rule][k.of]
 }
 
 // take draws an item's amount from every bucket that covers it, or from none. More than a bucket can ever hold passes when
@@ -191,8 +193,9 @@ func (d draft) has(k bucketKey) uint256.Int {
 func (d draft) take(keys []bucketKey, amount uint256.Int) error {
 	var queued *Queued
 	for _, k := range keys {
-		rule, left := d.g.rules[k.rule], d.has(k)
-		need := amount
+		rule, need := d.g.rules[k.rule], amount
+		left, owed := rule.Capacity, d.debt(k).after(rule, d.now)
+		take(&left, &owed)
 		if need.Gt(&rule.Capacity) {
 			need = rule.Capacity
 		}
@@ -212,27 +215,27 @@ func (d draft) take(keys []bucketKey, amount uint256.Int) error {
 		return queued
 	}
 	for _, k := range keys {
-		left := d.has(k)
-		take(&left, &amount)
-		d.left[k] = left
+		rule, drawn := d.g.rules[k.rule], amount
+		if drawn.Gt(&rule.Capacity) {
+			drawn = rule.Capacity
+		}
+		owed := d.debt(k).after(rule, d.now)
+		d.owed[k] = *owed.Add(&owed, &drawn) // within the capacity
 	}
 	return nil
 }
 
 // free is when a bucket will hold what is needed.
 func (d draft) free(k bucketKey, need uint256.Int) uint64 {
-	from, left := d.now, d.has(k)
-	if _, touched := d.left[k]; !touched {
-		l := d.g.levels[k.rule][k.of] // there is one, or the bucket would be full
-		from, left = l.at, l.left
-	}
-	var missing uint256.Int
-	missing.Sub(&need, &left)
-	ms := filling(d.g.rules[k.rule], missing)
-	if ms > math.MaxUint64-from {
+	rule, was := d.g.rules[k.rule], d.debt(k)
+	missing, spare := was.owed, rule.Capacity
+	spare.Sub(&spare, &need)
+	missing.Sub(&missing, &spare) // the bucket refuses, so more is owed
+	ms := filling(rule, missing)
+	if ms > math.MaxUint64-was.at {
 		return math.MaxUint64
 	}
-	return from + ms
+	return was.at + ms
 }
 
 // governed checks a batch's items against the governors, in their order.
@@ -257,71 +260,79 @@ func (s *State) govern(b Batch) {
 		}
 		g.paid.add(it.Content)
 	}
-	for k, left := range d.left {
-		g.levels[k.rule][k.of] = level{left, b.Time}
-	}
+	g.keep(d)
 	if !slices.Equal(g.rules, s.Policy.Governors) {
 		g.follow(s.Policy.Governors, b.Time)
 	}
 	g.sweep(b.Time)
 }
 
+// keep takes over what a draft drew.
+func (g *governors) keep(d draft) {
+	for k, owed := range d.owed {
+		g.debts[k.rule][k.of] = debt{owed, d.now}
+	}
+}
+
 // sweep forgets buckets that are full. What is left is bounded by what was paid within one fill of a bucket.
 func (g *governors) sweep(now uint64) {
-	if n := g.count(); n < max(sweepLevels, 2*g.swept) {
+	if n := g.count(); n < max(sweepDebts, 2*g.swept) {
 		return
 	}
 	for i, rule := range g.rules {
-		maps.DeleteFunc(g.levels[i], func(_ subject, l level) bool {
-			left := refilled(rule, l, now)
-			return left == rule.Capacity
+		maps.DeleteFunc(g.debts[i], func(_ subject, d debt) bool {
+			owed := d.after(rule, now)
+			return owed.IsZero()
 		})
 	}
 	g.swept = g.count()
 }
 
 func (g *governors) count() (n int) {
-	for _, l := range g.levels {
-		n += len(l)
+	for _, d := range g.debts {
+		n += len(d)
 	}
 	return n
 }
 
-// follow changes the rules at a decided time. What a bucket has paid and not refilled is its debt. A rule that stands
-// unchanged keeps every bucket as it is; a bucket of another rule starts with the debt of its predecessor, so that a
-// change can never pay two capacities in a row: over any time the sum stays below the larger capacity and what both
-// refill. The predecessor is the old rule of the same scope and time; without one, the deepest debt of the scope counts.
-// Only a scope that had no rule for a subject starts it full: nothing limited it before.
+// follow changes the rules at a decided time. A rule that stands unchanged keeps every bucket as it is; a bucket of
+// another rule starts with the debt of its predecessor, so that a change never pays two capacities in a row: what is paid
+// after it is within the new rule, the payouts before it counted. The predecessor is the old rule of the same scope and
+// time. Without one, the deepest debt of the scope counts, up to the new capacity: a rule with another time starts empty
+// at worst, and refills. Only a scope that had no rule starts full: nothing limited it before.
 func (g *governors) follow(next []quorum.Bucket, now uint64) {
 	was := *g
-	g.rules, g.levels = slices.Clone(next), nil
+	g.rules, g.debts = slices.Clone(next), nil
 	for _, rule := range next {
-		levels := map[subject]level{}
+		debts := map[subject]debt{}
 		for _, i := range was.predecessors(rule) {
-			for of, l := range was.levels[i] {
-				if of.network != "" && !covers(rule, of.network) {
-					continue
+			for of, d := range was.debts[i] {
+				if of.network == "" || covers(rule, of.network) {
+					debts[of] = deeper(debts[of], inherited(rule, was.rules[i], d, now))
 				}
-				levels[of] = inherit(levels, rule, was.rules[i], of, l, now)
 			}
 		}
-		g.levels = append(g.levels, levels)
+		g.debts = append(g.debts, debts)
 	}
 }
 
-// inherit is the level of one bucket under its new rule, the lowest of what its predecessors leave.
-func inherit(levels map[subject]level, rule, old quorum.Bucket, of subject, l level, now uint64) level {
+// inherited is a bucket's debt under its new rule.
+func inherited(rule, old quorum.Bucket, d debt, now uint64) debt {
 	if rule == old {
-		return l // to the fraction
+		return d // to the fraction
 	}
-	left, debt := rule.Capacity, old.Capacity
-	had := refilled(old, l, now)
-	debt.Sub(&debt, &had)
-	take(&left, &debt)
-	if other, ok := levels[of]; ok && other.left.Lt(&left) {
-		left = other.left
+	owed := d.after(old, now)
+	if rule.Per != old.Per && owed.Gt(&rule.Capacity) {
+		owed = rule.Capacity
 	}
-	return level{left, now}
+	return debt{owed, now}
+}
+
+func deeper(a, b debt) debt {
+	if a.owed.Gt(&b.owed) {
+		return a
+	}
+	return b
 }
 
 // predecessors are the old rules whose debts a new one takes over.
