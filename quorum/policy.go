@@ -29,8 +29,10 @@ type Policy struct {
 	BatchWait time.Duration
 	InFlight  uint64
 	BumpAfter time.Duration
-	Fees      FeeRule
-	Tariffs   map[string]Tariff // by network name
+	// ResumeDelay is how long after the halts the operators may end them: time for everybody to look, and for cool heads.
+	ResumeDelay time.Duration
+	Fees        FeeRule
+	Tariffs     map[string]Tariff // by network name
 
 	Limits     Limits
 	Governors  []Bucket
@@ -113,6 +115,9 @@ func (t Tariff) Fee(amount uint256.Int) (fee uint256.Int, ok bool) {
 	return fee, true
 }
 
+// DefaultResumeDelay is the delay of a policy file that does not name one. Only development networks choose less.
+const DefaultResumeDelay = 10 * time.Minute
+
 // MaxPolicyFile bounds a policy file in bytes.
 const MaxPolicyFile = 64 << 10
 
@@ -126,6 +131,7 @@ type policyFile struct {
 	BatchWait    string            `toml:"batch_wait"`
 	InFlight     uint64            `toml:"in_flight"`
 	BumpAfter    string            `toml:"bump_after"`
+	ResumeDelay  string            `toml:"resume_delay"`
 	Fees         struct {
 		TipFloor      string `toml:"tip_floor"`
 		OfferPercent  uint64 `toml:"offer_percent"`
@@ -163,6 +169,10 @@ func ParsePolicy(file []byte) (Policy, error) {
 	p.HoldMax = r.duration("hold_max", f.HoldMax)
 	p.BatchWait = r.duration("batch_wait", f.BatchWait)
 	p.BumpAfter = r.duration("bump_after", f.BumpAfter)
+	p.ResumeDelay = DefaultResumeDelay
+	if f.ResumeDelay != "" {
+		p.ResumeDelay = r.duration("resume_delay", f.ResumeDelay)
+	}
 	p.UncoveredMax = r.amount("uncovered_max", f.UncoveredMax)
 	p.MaxPerEvent = r.ceilings(f.MaxPerEvent)
 	p.Fees = FeeRule{

@@ -1,7 +1,6 @@
 package governance
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -13,8 +12,8 @@ import (
 
 // The EIP-712 domain of everything that operators sign; its salt is the network id.
 const (
-	domainName    = "Conclave"
-	domainVersion = "1"
+	domainName    = quorum.TypedDomain
+	domainVersion = quorum.TypedVersion
 )
 
 // primaryGenesis is the primary type of a genesis signature.
@@ -104,11 +103,5 @@ func TypedDataJSON(g quorum.Genesis) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The library's own JSON writes the domain's absent fields as null and "", which wallets refuse.
-	return json.MarshalIndent(struct {
-		Types       apitypes.Types            `json:"types"`
-		PrimaryType string                    `json:"primaryType"`
-		Domain      map[string]any            `json:"domain"`
-		Message     apitypes.TypedDataMessage `json:"message"`
-	}{typed.Types, typed.PrimaryType, typed.Domain.Map(), typed.Message}, "", "  ")
+	return marshalTyped(typed)
 }
