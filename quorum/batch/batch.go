@@ -15,7 +15,7 @@ import (
 // Kind says what a batch does.
 type Kind uint8
 
-// The kinds of protocol version 1. Only Payout and Members are decided by this version.
+// The kinds of protocol version 1. Cancel and Sweep are not decided by this version.
 const (
 	Payout  Kind = 1
 	Cancel  Kind = 2
@@ -60,7 +60,7 @@ type Batch struct {
 	Items    []Item         // by wid ascending
 	Rejects  []Reject       // by wid ascending
 	Releases []quorum.UncheckedOutcome
-	Action   []byte // RLP of the governance action, empty for a PAYOUT
+	Action   []byte // RLP of a MembersAction or SignedAction, empty for a PAYOUT
 
 	Offer    uint256.Int // wei per gas, the first maxFeePerGas
 	Tip      uint256.Int // wei per gas

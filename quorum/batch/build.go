@@ -14,15 +14,43 @@ import (
 	"conclave/quorum"
 )
 
-// Candidate is a certified withdrawal that no decision holds yet. Exactly one of the certificates is set.
+// Candidate is a certified withdrawal that no decision holds yet. Exactly one of the certificates is set, or neither when
+// the operators resolved it.
 type Candidate struct {
 	Content quorum.Content
 	Pay     *quorum.Certificate
 	Refuse  *quorum.RefusalCertificate
+
+	resolved *resolution
+}
+
+// pays reports whether the candidate asks for a payment.
+func (c Candidate) pays() bool { return c.Pay != nil || (c.resolved != nil && c.resolved.Pay) }
+
+// item is the candidate as a batch carries it.
+func (c Candidate) item() Item {
+	if c.resolved != nil {
+		return Item{Content: c.Content}
+	}
+	return Item{c.Content, c.Pay.Unchecked()}
+}
+
+// reject is item for one that is never paid; ok is false for a payment.
+func (c Candidate) reject() (r Reject, ok bool) {
+	switch {
+	case c.resolved != nil:
+		return Reject{Content: c.Content}, !c.resolved.Pay
+	case c.Refuse != nil:
+		return Reject{c.Content, c.Refuse.Unchecked()}, true
+	}
+	return Reject{}, false
 }
 
 // certified is when the candidate was certified, by its signers' clocks.
 func (c Candidate) certified() uint64 {
+	if c.resolved != nil {
+		return c.resolved.at
+	}
 	if c.Pay != nil {
 		return c.Pay.MedianTime()
 	}
@@ -35,11 +63,11 @@ func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View]
 	if !s.Founded() {
 		return Batch{}, false
 	}
-	sorted := oldestFirst(candidates)
+	sorted := oldestFirst(s.withResolved(candidates))
 	frames, kept := map[quorum.LaneKey]*frame{}, queue{}
 	for _, c := range sorted {
 		lane, ok := s.laneFor(c.Content)
-		if c.Pay == nil || !ok {
+		if !c.pays() || !ok {
 			continue
 		}
 		f, known := frames[lane]
@@ -156,11 +184,12 @@ func (f *frame) addRejects(s *State, sorted []Candidate) {
 	}
 	wids, events := map[uint64]bool{}, map[uint64]bool{}
 	for _, c := range sorted {
-		if c.Refuse == nil || wids[c.Content.WID] || events[c.Content.EventID] || len(f.Rejects) == MaxRejects {
+		r, ok := c.reject()
+		if !ok || wids[c.Content.WID] || events[c.Content.EventID] || len(f.Rejects) == MaxRejects {
 			continue
 		}
 		alone := f.Batch
-		alone.Rejects = []Reject{{c.Content, c.Refuse.Unchecked()}}
+		alone.Rejects = []Reject{r}
 		if s.rules(alone, f.views, false) != nil {
 			continue
 		}
@@ -183,7 +212,7 @@ func (f *frame) withItem(s *State, c Candidate, lane quorum.LaneKey) (Batch, err
 	terms, _ := s.terms(lane, seen) // the rules name a fee above the ceiling
 	b.Offer, b.Tip, b.FeeCap, b.GasLimit = terms.Offer, terms.Tip, terms.FeeCap, terms.GasLimit
 	b.Lane, b.Nonce = lane, s.next[lane.Nonces()]
-	b.Items = []Item{{c.Content, c.Pay.Unchecked()}}
+	b.Items = []Item{c.item()}
 	return b, s.rules(b, f.views, false)
 }
 

@@ -10,6 +10,6 @@
 // What will hurt you: a rule that reads anything else. Tariffs, balances of accounts and risk belong before the
 // certificates (package risk); by the time a certificate stands here, q members have already judged.
 //
-// This version decides PAYOUT batches of single-transaction lanes and the founding MEMBERS batch. CANCEL, SWEEP, POLICY,
-// RESUME, RESOLVE and releases are refused by name: what needs them waits.
+// This version decides PAYOUT batches of single-transaction lanes, the founding MEMBERS batch, and what operators decide:
+// RESUME, POLICY and RESOLVE. CANCEL, SWEEP and releases are refused by name: what needs them waits.
 package batch

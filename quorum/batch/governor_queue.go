@@ -54,7 +54,7 @@ func (q queue) keep(s *State, c Candidate, queued *Queued) {
 func (s *State) Behind(c Candidate, all []Candidate, views []quorum.Signed[quorum.View]) (wid uint64, ok bool) {
 	lane, known := s.laneFor(c.Content)
 	f := s.frame(Payout, s.freshest(views, &lane))
-	if c.Pay == nil || !known || f == nil {
+	if !c.pays() || !known || f == nil {
 		return 0, false
 	}
 	kept := queue{}
@@ -62,7 +62,7 @@ func (s *State) Behind(c Candidate, all []Candidate, views []quorum.Signed[quoru
 		if older.Content.WID == c.Content.WID {
 			break
 		}
-		if at, ok := s.laneFor(older.Content); ok && older.Pay != nil && at == lane {
+		if at, ok := s.laneFor(older.Content); ok && older.pays() && at == lane {
 			_, err := f.withItem(s, older, lane)
 			kept.passes(s, older, lane, err)
 		}

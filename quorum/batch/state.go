@@ -24,6 +24,7 @@ type State struct {
 	Height   uint64           // last decided
 	Previous common.Hash      // its id
 	Time     uint64           // its time, unix ms
+	Serial   uint64           // of the last action that the operators decided
 
 	next     map[quorum.NonceKey]uint64 // next free nonce
 	first    map[quorum.NonceKey]uint64
@@ -31,6 +32,8 @@ type State struct {
 	wids     map[uint64]bool
 	events   map[uint64]bool
 	messages map[common.Hash]bool
+	spent    map[common.Address][]spentWID // by wid
+	resolved map[uint64]resolution         // by wid
 
 	governors governors
 }
@@ -54,6 +57,7 @@ type Effects struct {
 	Batch   Batch
 	Slot    *Slot                 // nil without items
 	Members *quorum.MembersAction // nil unless the kind is Members
+	Acted   *Acted                // nil unless the operators decided
 }
 
 // NewState starts from a genesis document that was verified.
@@ -70,6 +74,7 @@ func NewState(g quorum.Genesis) (*State, error) {
 		Network: g.ID(), Lanes: g.Lanes, Policy: policy, Roster: roster,
 		next: map[quorum.NonceKey]uint64{}, first: map[quorum.NonceKey]uint64{}, slots: map[quorum.NonceKey][]Cost{},
 		wids: map[uint64]bool{}, events: map[uint64]bool{}, messages: map[common.Hash]bool{},
+		spent: map[common.Address][]spentWID{}, resolved: map[uint64]resolution{},
 		governors: newGovernors(policy.Governors),
 	}, nil
 }
@@ -129,6 +134,10 @@ func (s *State) Apply(c quorum.Committed) (Effects, error) {
 		if fx.Members, err = s.applyMembers(b); err != nil {
 			return Effects{}, err
 		}
+	case Policy, Resume, Resolve:
+		if fx.Acted, err = s.applyAction(b); err != nil {
+			return Effects{}, err
+		}
 	}
 	s.govern(b)
 	s.Height, s.Previous, s.Time = b.Height, c.ID(), b.Time
@@ -138,10 +147,12 @@ func (s *State) Apply(c quorum.Committed) (Effects, error) {
 func (s *State) applyPayout(b Batch) *Slot {
 	for _, it := range b.Items {
 		s.use(it.Content)
+		s.noteSpent(it.Content)
 		s.messages[it.Content.Message] = true
 	}
 	for _, r := range b.Rejects {
 		s.use(r.Content)
+		s.noteSpent(r.Content)
 	}
 	if len(b.Items) == 0 {
 		return nil

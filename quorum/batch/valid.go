@@ -41,7 +41,9 @@ func (s *State) rules(b Batch, views []quorum.View, prove bool) error {
 		return s.validPayout(b, views, median, prove)
 	case Members:
 		return s.validMembers(b)
-	case Cancel, Sweep, Policy, Resume, Resolve:
+	case Policy, Resume, Resolve:
+		return s.validAction(b)
+	case Cancel, Sweep:
 		return invalid("%s is not supported by this version", b.Kind)
 	}
 	return invalid("unknown %s", b.Kind)
@@ -142,16 +144,8 @@ func (s *State) validEntries(b Batch, median uint64, prove bool) error {
 			return invalid("items are not ascending")
 		}
 		c := it.Content
-		if it.Cert.WID != c.WID || it.Cert.Account != c.Account || it.Cert.Content != c.Hash(s.Network) {
-			return invalid("the certificate of withdrawal %d is of another content", c.WID)
-		}
-		if it.Cert.Policy != s.Policy.Ref() || it.Cert.Epoch != s.Roster.Epoch {
-			return invalid("the certificate of withdrawal %d is of another policy or epoch", c.WID)
-		}
-		if prove {
-			if _, err := it.Cert.Verify(s.Network, s.Roster); err != nil {
-				return invalid("withdrawal %d: %v", c.WID, err)
-			}
+		if err := s.itemOwed(it, prove); err != nil {
+			return err
 		}
 		if s.messages[c.Message] || seen.messages[c.Message] {
 			return invalid("the message of withdrawal %d was paid before", c.WID)
@@ -166,16 +160,8 @@ func (s *State) validEntries(b Batch, median uint64, prove bool) error {
 			return invalid("rejects are not ascending")
 		}
 		c := r.Content
-		if r.Cert.WID != c.WID || r.Cert.Content != c.Hash(s.Network) {
-			return invalid("the refusal of withdrawal %d is of another content", c.WID)
-		}
-		if r.Cert.Policy != s.Policy.Ref() || r.Cert.Epoch != s.Roster.Epoch {
-			return invalid("the refusal of withdrawal %d is of another policy or epoch", c.WID)
-		}
-		if prove {
-			if _, err := r.Cert.Verify(s.Network, s.Roster); err != nil {
-				return invalid("withdrawal %d: %v", c.WID, err)
-			}
+		if err := s.rejectDue(r, prove); err != nil {
+			return err
 		}
 		if err := s.fresh(c, seen, r.Cert.MedianTime(), median); err != nil {
 			return err

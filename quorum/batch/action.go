@@ -1,0 +1,283 @@
+package batch
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
+
+	"conclave/quorum"
+)
+
+// Acted is what follows from a decided action of the operators.
+type Acted struct {
+	Action quorum.Action
+	Body   quorum.ActionBody
+	Halts  []quorum.Cleared // of a RESUME
+	File   []byte           // of the policy that is in force from the next height; nil for a RESUME
+	Policy quorum.Policy    // the same, read; the one in force all along for a RESUME
+}
+
+// actedKind is the kind of a decision that carries an action.
+func actedKind(k quorum.ActionKind) Kind { return Kind(k) }
+
+// validAction checks a decision of the operators: their signatures, its place in history, and what it does.
+func (s *State) validAction(b Batch) error {
+	if len(b.Items)+len(b.Rejects) != 0 || !b.noTransaction() {
+		return invalid("a %s batch pays nothing", b.Kind)
+	}
+	signed, err := quorum.DecodeSignedAction(b.Action)
+	if err != nil {
+		return invalid("action: %v", err)
+	}
+	if actedKind(signed.Action.Kind) != b.Kind {
+		return invalid("the action is a %s", signed.Action.Kind)
+	}
+	v, err := signed.Verify(s.Network, s.Roster)
+	if err != nil {
+		return invalid("action: %v", err)
+	}
+	_, err = s.acts(v)
+	return err
+}
+
+// CheckAction says whether an action could be decided at the next height if q operators had signed it: nil, or the rule
+// that it breaks. The operators' times are looked at only when q signatures are there.
+func (s *State) CheckAction(v quorum.VerifiedAction) error {
+	_, err := s.acts(v)
+	return err
+}
+
+// acts is what an action does here and now.
+func (s *State) acts(v quorum.VerifiedAction) (Acted, error) {
+	a := v.Action()
+	out := Acted{Action: a, Body: v.Body(), Policy: s.Policy}
+	if !s.Founded() {
+		return out, invalid("an action before the committee has a key")
+	}
+	if err := a.Serialised(s.Policy.Version, s.Serial); err != nil {
+		return out, invalid("%v", err)
+	}
+	var err error
+	switch body := v.Body().(type) {
+	case quorum.Resume:
+		out.Halts, err = s.resumes(v, body)
+	case quorum.PolicyChange:
+		out.File = body.File
+		out.Policy, err = s.follows(body.File)
+	case quorum.Resolve:
+		out.File = body.File
+		if out.Policy, err = s.follows(body.File); err == nil {
+			err = s.resolves(body)
+		}
+	}
+	return out, err
+}
+
+// resumes: the halts are of members, and the operators looked at them for as long as the policy asks.
+func (s *State) resumes(v quorum.VerifiedAction, r quorum.Resume) ([]quorum.Cleared, error) {
+	halts, err := r.Open(s.Network, s.Roster.IDs())
+	if err != nil {
+		return nil, invalid("%v", err)
+	}
+	times := make([]uint64, len(halts))
+	for i, h := range halts {
+		times[i] = h.Halt.Time
+	}
+	halted, delay := quorum.LowerMedian(times), uint64(s.Policy.ResumeDelay.Milliseconds())
+	if signed := v.Time(); len(v.Operators()) >= s.Roster.Q() && (signed < halted || signed-halted < delay) {
+		return nil, invalid("the operators signed %s after the halts, the policy asks for %s",
+			time.Duration(signed-min(signed, halted))*time.Millisecond, s.Policy.ResumeDelay)
+	}
+	return halts, nil
+}
+
+// follows: a policy has a higher version than the one in force and a tariff for every lane.
+func (s *State) follows(file []byte) (quorum.Policy, error) {
+	p, err := quorum.ParsePolicy(file)
+	if err != nil {
+		return p, invalid("%v", err)
+	}
+	if p.Version <= s.Policy.Version {
+		return p, invalid("policy version %d is not above %d", p.Version, s.Policy.Version)
+	}
+	for _, l := range s.Lanes {
+		if _, ok := p.Tariffs[l.Network]; !ok {
+			return p, invalid("the policy has no tariff for %q", l.Network)
+		}
+	}
+	return p, nil
+}
+
+func (s *State) resolves(r quorum.Resolve) error {
+	first := map[common.Address][]uint64{} // what this list decides before, by account
+	for _, f := range r.Contents {
+		if err := s.resolvesContent(f, first[f.Content.Account]); err != nil {
+			return err
+		}
+		first[f.Content.Account] = append(first[f.Content.Account], f.Content.WID)
+	}
+	for _, a := range r.Accounts {
+		if err := s.resolvesAccount(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resolvesContent: the withdrawal is one that could be decided, and the operators knew what was spent of the account.
+func (s *State) resolvesContent(f quorum.Fate, first []uint64) error {
+	c := f.Content
+	lane, ok := s.laneFor(c)
+	switch {
+	case !ok:
+		return invalid("no lane pays withdrawal %d", c.WID)
+	case s.wids[c.WID] || s.events[c.EventID]:
+		return invalid("withdrawal %d or its event was decided before", c.WID)
+	case f.Pay && s.messages[c.Message]:
+		return invalid("the message of withdrawal %d was paid before", c.WID)
+	case f.Pay && (c.To == (common.Address{}) || c.To == lane.Payer || c.Amount.IsZero()):
+		return invalid("withdrawal %d has no payable destination or amount", c.WID)
+	}
+	for _, wid := range s.spentOf(c.Account) {
+		if !slices.Contains(f.Spent, wid) {
+			return invalid("withdrawal %d of the account was decided, which the word on %d does not know", wid, c.WID)
+		}
+	}
+	for _, wid := range f.Spent {
+		if !slices.Contains(s.spentOf(c.Account), wid) && !slices.Contains(first, wid) {
+			return invalid("withdrawal %d of the account is neither decided nor resolved before %d", wid, c.WID)
+		}
+	}
+	return nil
+}
+
+// resolvesAccount: the list holds the debit of each spent withdrawal up to its end, or what was paid would be forgotten.
+func (s *State) resolvesAccount(a quorum.Rewrite) error {
+	held := map[uint64]string{}
+	for _, d := range a.Debits {
+		if d.Kind == debitWithdraw {
+			held[d.ID] = d.Amount
+		}
+	}
+	for _, w := range s.spent[a.Account] {
+		if w.event <= a.UpTo && held[w.event] != w.total.Dec() {
+			return invalid("the debits of %s lack event %d of %s wei, which withdrawal %d spent", a.Account, w.event, w.total.Dec(), w.wid)
+		}
+	}
+	return nil
+}
+
+// debitWithdraw is the Relay's number for the debit that a withdrawal reserves.
+const debitWithdraw = 6
+
+// spentWID is a decided withdrawal as RESOLVE must know it.
+type spentWID struct {
+	wid, event uint64
+	total      uint256.Int // amount + fee
+}
+
+// resolution is the operators' word on a withdrawal, and when it was decided.
+type resolution struct {
+	quorum.Fate
+	at uint64
+}
+
+func (s *State) spentOf(account common.Address) []uint64 {
+	out := make([]uint64, len(s.spent[account]))
+	for i, w := range s.spent[account] {
+		out[i] = w.wid
+	}
+	return out
+}
+
+// noteSpent keeps what was decided of an account, by wid ascending.
+func (s *State) noteSpent(c quorum.Content) {
+	w := spentWID{wid: c.WID, event: c.EventID}
+	w.total.Add(&c.Amount, &c.Fee)
+	all := s.spent[c.Account]
+	at, _ := slices.BinarySearchFunc(all, w, func(a, b spentWID) int { return int(int64(a.wid - b.wid)) })
+	s.spent[c.Account] = slices.Insert(all, at, w)
+}
+
+// standing returns the operators' word on a withdrawal while it counts: until another withdrawal of the account is
+// decided than the word knew of.
+func (s *State) standing(wid uint64) (resolution, bool) {
+	r, ok := s.resolved[wid]
+	if !ok || s.wids[wid] || !slices.Equal(s.spentOf(r.Content.Account), r.Spent) {
+		return resolution{}, false
+	}
+	return r, true
+}
+
+// Resolved lists the withdrawals that the operators' word decides now, ascending.
+func (s *State) Resolved() (wids []uint64) {
+	for wid := range s.resolved {
+		if _, ok := s.standing(wid); ok {
+			wids = append(wids, wid)
+		}
+	}
+	slices.Sort(wids)
+	return wids
+}
+
+// Fate returns the operators' word on a withdrawal while it counts.
+func (s *State) Fate(wid uint64) (quorum.Fate, bool) {
+	r, ok := s.standing(wid)
+	return r.Fate, ok
+}
+
+// applyAction takes over what a valid action does.
+func (s *State) applyAction(b Batch) (*Acted, error) {
+	signed, err := quorum.DecodeSignedAction(b.Action)
+	if err != nil {
+		return nil, err
+	}
+	v, err := signed.Verify(s.Network, s.Roster)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.acts(v)
+	if err != nil {
+		return nil, err
+	}
+	s.Serial, s.Policy = out.Action.Serial, out.Policy
+	if r, ok := out.Body.(quorum.Resolve); ok {
+		for _, f := range r.Contents {
+			s.resolved[f.Content.WID] = resolution{f, b.Time}
+		}
+	}
+	return &out, nil
+}
+
+// BuildAction makes the decision of an action that q operators signed.
+func (s *State) BuildAction(v quorum.VerifiedAction, views []quorum.Signed[quorum.View]) (Batch, error) {
+	signed, ok := v.Quorum(s.Roster.Q())
+	if !ok {
+		return Batch{}, invalid("%d operators signed, %d are needed", len(v.Operators()), s.Roster.Q())
+	}
+	f := s.frame(actedKind(v.Action().Kind), s.freshest(views, nil))
+	if f == nil {
+		return Batch{}, invalid("fewer than %d views", s.Roster.Q())
+	}
+	f.Action = signed.Encode()
+	return f.Batch, s.Valid(f.Batch)
+}
+
+// withResolved puts the operators' word in place of what was certified.
+func (s *State) withResolved(candidates []Candidate) []Candidate {
+	standing := s.Resolved()
+	if len(standing) == 0 {
+		return candidates
+	}
+	out := slices.DeleteFunc(slices.Clone(candidates), func(c Candidate) bool {
+		_, ok := slices.BinarySearch(standing, c.Content.WID)
+		return ok
+	})
+	for _, wid := range standing {
+		r := s.resolved[wid]
+		out = append(out, Candidate{Content: r.Content, resolved: &r})
+	}
+	return out
+}
