@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -46,10 +47,12 @@ type AlertCode string
 // What the followers and the reporter alert about.
 const (
 	AlertVanished  AlertCode = "relay_event_vanished"   // an unsettled event that was served is gone
+	AlertShrunk    AlertCode = "relay_log_shrunk"       // the log ends before what it has settled
 	AlertGapsFull  AlertCode = "relay_gaps_full"        // more gaps than MaxGaps: intake waits
 	AlertAside     AlertCode = "relay_request_spoilt"   // a withdrawal that cannot be read, and is left alone
 	AlertContrary  AlertCode = "relay_outcome_contrary" // the Relay shows the opposite of what was decided
 	AlertReporting AlertCode = "relay_report_refused"   // the Relay refuses an outcome
+	AlertUnseen    AlertCode = "relay_report_unseen"    // the Relay was told an outcome and does not show it
 )
 
 // Alert is something that a person should see. Repetitions are the receiver's to join.
@@ -96,6 +99,8 @@ type Follower struct {
 	swept  time.Time // when the last sweep from the front began
 	look   uint64    // the id that the last look back ended with
 	looked time.Time // when that was
+	walk   walk
+	page   int // rows per request now: fewer while the Relay fails on more
 
 	mu     sync.Mutex // guards status, for Status
 	status FollowStatus
@@ -125,7 +130,7 @@ func NewFollower(log Log, books Books, cfg FollowConfig) (*Follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Follower{log: log, books: books, cfg: cfg, state: state}
+	f := &Follower{log: log, books: books, cfg: cfg, state: state, page: cfg.Page}
 	f.clock.total = time.Duration(state.Answered) * time.Millisecond
 	f.publish(nil)
 	return f, nil
@@ -179,7 +184,8 @@ func (f *Follower) publish(err error) {
 	}
 }
 
-// Poll reads on, at most pagesPerPoll pages, and looks back at one page of ids that were given up. more is true when the
+// Poll reads on, at most pagesPerPoll pages, looks back at one page of ids that were given up, and walks on over one page of
+// what is settled. more is true when the
 // end of the log was not reached.
 func (f *Follower) Poll(ctx context.Context) (more bool, err error) {
 	defer func() { f.publish(err) }()
@@ -192,7 +198,10 @@ func (f *Follower) Poll(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 		if !f.mid {
-			return false, f.lookBack(ctx)
+			if err := f.lookBack(ctx); err != nil {
+				return false, err
+			}
+			return false, f.walkOn(ctx)
 		}
 	}
 	return true, nil
@@ -229,10 +238,13 @@ func (f *Follower) grace() uint64 {
 
 // readOn takes one page of the sweep.
 func (f *Follower) readOn(ctx context.Context) error {
-	page, err := f.read(ctx, f.at, f.cfg.Page)
+	limit := f.page
+	page, err := f.read(ctx, f.at, limit)
 	if err != nil {
-		return err
+		f.resize(err)
+		return fmt.Errorf("rows above %d: %w", f.at, err)
 	}
+	f.resize(nil)
 	next := f.state.clone()
 	out := next.forward(page, f.cfg.CutOver, f.grace())
 	if err := f.record(ctx, next, out); err != nil {
@@ -246,12 +258,24 @@ func (f *Follower) readOn(ctx context.Context) error {
 		f.cfg.Alert(Alert{AlertGapsFull, f.state.Cursor, fmt.Sprintf("%d runs of ids are missing", len(f.state.Gaps))})
 		return fmt.Errorf("follow account log: %w", refuse(RuleGapSetFull, "%d runs of ids are missing up to %d", len(f.state.Gaps), f.state.Cursor))
 	}
-	if len(page.rows) < f.cfg.Page {
+	if len(page.rows) < limit {
 		f.mid = false // the end, or a pending row: the next poll will see
 		return nil
 	}
 	f.at = page.rows[len(page.rows)-1].ID
 	return nil
+}
+
+// resize halves the page after an answer of 500 and doubles it after a good one. One row that the Relay cannot build makes
+// every page that would hold it fail, for ever: with smaller pages all rows before it still come in.
+func (f *Follower) resize(err error) {
+	var t *Transient
+	switch {
+	case err == nil:
+		f.page = min(f.cfg.Page, 2*f.page)
+	case errors.As(err, &t) && t.Status >= 500:
+		f.page = max(1, f.page/2)
+	}
 }
 
 // lookBack reads one page of settled log where an id was given up, another stretch each time: what comes late is found, and

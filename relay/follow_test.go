@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/big"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,26 @@ func (b *testBooks) Record(_ context.Context, events []ledger.Event, state []byt
 	}
 	b.state = state
 	return nil
+}
+
+func (b *testBooks) Compare(_ context.Context, after, upTo uint64, rows []ledger.Event) (same bool, gone []uint64, err error) {
+	shown := map[uint64]bool{}
+	same = true
+	for _, e := range rows {
+		shown[e.ID] = true
+		raw, err := rlp.EncodeToBytes(e)
+		if err != nil {
+			return false, nil, err
+		}
+		same = same && b.events[e.ID] == string(raw)
+	}
+	for id := range b.events {
+		if id > after && id <= upTo && !shown[id] {
+			gone = append(gone, id)
+		}
+	}
+	slices.Sort(gone)
+	return same, gone, nil
 }
 
 func (b *testBooks) PutWithdrawals(_ context.Context, rows []ledger.Withdrawal) error {

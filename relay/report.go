@@ -16,6 +16,8 @@ const (
 	Turn = 60 * time.Second
 	// retryAfter is the pause between two calls for one outcome.
 	retryAfter = 10 * time.Second
+	// reportBudget is how long the list may lack an outcome that members report in turns until a person hears of it.
+	reportBudget = 3 * Turn
 	// callsPerRound bounds the calls of one round, so that a long outbox does not delay seeing what is done.
 	callsPerRound = 32
 )
@@ -123,7 +125,7 @@ type Reporter struct {
 	box   Outbox
 	cfg   ReporterConfig
 	last  map[uint64]time.Time // own last call per owed withdrawal
-	told  map[uint64]bool      // contrary ones that were alerted about: they stay owed for ever
+	told  map[uint64]AlertCode // what was alerted about of those that may stay owed for ever
 }
 
 // NewReporter checks the configuration.
@@ -140,7 +142,7 @@ func NewReporter(relay Outcomes, box Outbox, cfg ReporterConfig) (*Reporter, err
 	if cfg.Failed == nil {
 		cfg.Failed = func(error) {}
 	}
-	return &Reporter{relay: relay, box: box, cfg: cfg, last: map[uint64]time.Time{}, told: map[uint64]bool{}}, nil
+	return &Reporter{relay: relay, box: box, cfg: cfg, last: map[uint64]time.Time{}, told: map[uint64]AlertCode{}}, nil
 }
 
 // Run works until ctx ends.
@@ -180,8 +182,21 @@ func (p *Reporter) Round(ctx context.Context) error {
 		if err := p.settle(ctx, r, duty); err != nil {
 			return err
 		}
+		if duty == Wait || duty == Call {
+			p.overdue(r)
+		}
 	}
 	return nil
+}
+
+// overdue alerts once about an outcome that the list still lacks after everybody's turn: a Relay that answers 200 and does
+// nothing looks like success to whoever calls.
+func (p *Reporter) overdue(r Report) {
+	if p.told[r.WID] != "" || time.Now().Before(time.UnixMilli(int64(r.DecidedAt)).Add(reportBudget)) {
+		return
+	}
+	p.told[r.WID] = AlertUnseen
+	p.cfg.Alert(Alert{AlertUnseen, r.WID, fmt.Sprintf("this network decided to %s it %s ago, and the Relay still shows it as pending", r.Outcome, reportBudget)})
 }
 
 // settle records what the list shows.
@@ -192,10 +207,10 @@ func (p *Reporter) settle(ctx context.Context, r Report, duty Duty) error {
 			return fmt.Errorf("mark report on withdrawal %d done: %w", r.WID, err)
 		}
 	case Contrary:
-		if p.told[r.WID] {
+		if p.told[r.WID] == AlertContrary {
 			return nil
 		}
-		p.told[r.WID] = true
+		p.told[r.WID] = AlertContrary
 		p.cfg.Alert(Alert{AlertContrary, r.WID, fmt.Sprintf("this network decided to %s it, the Relay shows the opposite", r.Outcome)})
 	}
 	return nil

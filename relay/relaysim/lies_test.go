@@ -185,9 +185,11 @@ func TestLiesAboutOutcomes(t *testing.T) {
 // The lies about answers are the same over a socket and without one.
 func TestLiesAboutAnswers(t *testing.T) {
 	for mode, look := range map[Mode]func(*testing.T, *http.Response, error){
-		Page500:     func(t *testing.T, res *http.Response, _ error) { require.Equal(t, 500, res.StatusCode) },
-		ContentType: func(t *testing.T, res *http.Response, _ error) { require.Equal(t, "text/html", res.Header.Get("Content-Type")) },
-		Redirect:    func(t *testing.T, res *http.Response, _ error) { require.Equal(t, 307, res.StatusCode) },
+		Page500: func(t *testing.T, res *http.Response, _ error) { require.Equal(t, 500, res.StatusCode) },
+		ContentType: func(t *testing.T, res *http.Response, _ error) {
+			require.Equal(t, "text/html", res.Header.Get("Content-Type"))
+		},
+		Redirect: func(t *testing.T, res *http.Response, _ error) { require.Equal(t, 307, res.StatusCode) },
 		Gigabyte: func(t *testing.T, res *http.Response, _ error) {
 			n, err := io.Copy(io.Discard, io.LimitReader(res.Body, 5<<20))
 			require.NoError(t, err)
