@@ -130,7 +130,7 @@ func (b *book) relink(account common.Address, after uint64, last debit) (debit, 
 		links = append(links, l)
 	}
 	for _, l := range links {
-		e, ok, err := b.tx.Event(l.id)
+		e, ok, err := b.tx.debitEvent(account, l.id)
 		if err != nil || !ok {
 			return last, errors.Join(err, fmt.Errorf("%w: debit %d without its event", ErrCorrupt, l.id))
 		}

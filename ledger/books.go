@@ -46,14 +46,14 @@ var (
 
 // booksBuckets are the buckets of the books half of the ledger.
 func booksBuckets() [][]byte {
-	return [][]byte{
+	return append([][]byte{
 		bucketBooks, bucketLog, bucketHeld, bucketRanges,
 		bucketAccounts, bucketDebits, bucketFreezes,
 		bucketDeposits, bucketDepositsOpen, bucketDepositTx, bucketFees, bucketFeesPaid, bucketRefunds, bucketRejectWait,
 		bucketVesting, bucketVestingKey, bucketReleases, bucketReleasesDue,
 		bucketRequests, bucketRequestEvent, bucketRequestMessage, bucketRequestAccount, bucketRequestOpen,
 		bucketUnbound, bucketSpentAt, bucketSpentMissing,
-	}
+	}, resolveBuckets()...)
 }
 
 var (

@@ -159,6 +159,9 @@ func (b *book) postCredit(e Event, amount uint256.Int) error {
 
 // excluded reports whether this node approved something of the account beyond the debit, which therefore comes too late.
 func (b *book) excluded(e Event) (bool, error) {
+	if e.ID <= b.tx.ResolvedUpTo(e.Account) {
+		return true, nil // its row takes nothing: the operators' list does
+	}
 	upTo, err := b.tx.ApprovedUpTo(e.Account)
 	return upTo > e.ID, err
 }
@@ -166,6 +169,9 @@ func (b *book) excluded(e Event) (bool, error) {
 // postDebit puts a debit at its place in the account's chain. Order matters for debits only: one that comes late may stand
 // before a debit that this node already approved up to, and then its head is somebody else's word against ours.
 func (b *book) postDebit(e Event, amount uint256.Int, ok bool) error {
+	if done, err := b.postResolved(e); done || err != nil {
+		return err
+	}
 	excluded, err := b.excluded(e)
 	if err != nil {
 		return err

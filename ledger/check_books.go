@@ -65,7 +65,7 @@ func (l *Ledger) CheckBooks(progress func(what string, n uint64)) (BooksReport, 
 	err := l.View(func(tx *Tx) error {
 		c.tx = tx
 		for _, check := range []func() error{
-			c.log, c.ranges, c.chains, c.proofs, c.fates, c.matches, c.vestings, c.sums, c.requests, c.openRequests,
+			c.resolved, c.log, c.ranges, c.chains, c.proofs, c.fates, c.matches, c.vestings, c.sums, c.requests, c.openRequests,
 		} {
 			if err := check(); err != nil {
 				return err
@@ -105,7 +105,7 @@ func (c *booksCheck) log() error {
 		}
 		c.step("events", &c.report.Events)
 		a := c.account(e.Account)
-		if amount, ok := e.wei(); e.Kind.Debit() && flags&rowExcluded == 0 {
+		if amount, ok := e.wei(); e.Kind.Debit() && flags&rowExcluded == 0 && e.ID > c.tx.ResolvedUpTo(e.Account) {
 			a.debit(e, amount)
 		} else if ok && !e.Kind.Debit() {
 			c.credit(a, e, amount)
@@ -423,8 +423,11 @@ func (c *booksCheck) openRequests() error {
 	unbound := 0
 	for address, a := range c.accounts {
 		for _, l := range a.links {
-			if l.event.Kind != Withdraw {
-				continue
+			if _, ok, err := c.tx.Event(l.event.ID); l.event.Kind != Withdraw || !ok || err != nil {
+				if err != nil {
+					return err
+				}
+				continue // a resolved debit may have no row here
 			}
 			bound, err := c.bound(l.event.ID)
 			if err != nil {

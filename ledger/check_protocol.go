@@ -22,7 +22,7 @@ func protocolBuckets() [][]byte {
 		bucketReady, bucketAbortOwn, bucketAborts, bucketAbortCount, bucketStruck,
 		bucketOutcomeOwn, bucketOutcomes, bucketSettled, bucketPaid,
 		bucketOutbox, bucketOutboxPending,
-		bucketHalts, bucketHaltID, bucketHaltFloor,
+		bucketHalts, bucketHaltID, bucketHaltFloor, bucketActions, bucketPolicies, bucketResumed, bucketResolvedAt,
 		bucketHeard, bucketHeardCount, bucketEvidence, bucketExcluded, bucketAudit,
 		bucketWatch,
 	}
@@ -71,7 +71,7 @@ func (l *Ledger) CheckProtocol(by Founding) (report ProtocolReport, err error) {
 func checkProtocol(tx *Tx, by Founding) (ProtocolReport, error) {
 	c := protocolCheck{tx: tx, by: by, items: map[uint64]uint64{}}
 	for _, check := range []func() error{
-		c.statements, c.indices, c.decisions, c.spent, c.slots, c.intents, c.payments, c.reports, c.audit,
+		c.statements, c.indices, c.decisions, c.actions, c.spent, c.slots, c.intents, c.payments, c.reports, c.audit,
 	} {
 		if err := check(); err != nil {
 			return c.report, err

@@ -70,7 +70,11 @@ func (c *protocolCheck) verdict(w saidWhat, contents map[uint64]common.Hash, hea
 	if v.Seq == 0 {
 		return nil
 	}
-	key := string(headKey(v.Account, v.Seq))
+	era, err := c.tx.era(v.Account, w.counter)
+	if err != nil {
+		return err
+	}
+	key := string(join(headKey(v.Account, v.Seq), be64(uint64(era))))
 	if was, ok := heads[key]; ok && was != v.Head {
 		return violation("I4", "account %s: heads %s and %s were approved at debit %d", v.Account, was, v.Head, v.Seq)
 	}

@@ -23,6 +23,7 @@ type DecisionEffects struct {
 	Rejects []quorum.Content // never paid, refunded at the Relay
 	Slot    *SlotFields      // nil when the decision takes no nonce
 	Members *quorum.MembersAction
+	Action  *ActionEffects // nil unless the operators decided
 }
 
 // SlotFields is the nonce that a decision takes, and the most that its transaction can cost.
@@ -126,6 +127,9 @@ func (tx *Tx) applyEffects(c quorum.Committed, fx DecisionEffects) error {
 	}
 	if fx.Members != nil {
 		return tx.enthrone(*fx.Members, c.Height())
+	}
+	if fx.Action != nil {
+		return tx.act(*fx.Action, c.Height())
 	}
 	return nil
 }

@@ -34,11 +34,12 @@ type HaltRecord struct {
 	Signer  common.Address
 	Halt    quorum.Halt
 	Raw     []byte // the HALT's bytes
-	Cleared []byte // the CLEAR's bytes, empty while the halt stands
+	Cleared []byte // the CLEAR's bytes, empty without one
+	Resumed uint64 `rlp:"optional"` // height of the RESUME that lists it, 0 without one
 }
 
 // Stands reports whether the halt counts.
-func (h HaltRecord) Stands() bool { return len(h.Cleared) == 0 }
+func (h HaltRecord) Stands() bool { return len(h.Cleared) == 0 && h.Resumed == 0 }
 
 // covers reports whether the halt stops what scope and target name. A halt of everything covers each lane and account.
 func (h HaltRecord) covers(scope quorum.Scope, target string) bool {
@@ -158,6 +159,7 @@ func (tx *Tx) putHalt(s quorum.Signed[quorum.Halt]) (bool, error) {
 		return false, err
 	}
 	rec := HaltRecord{ID: h.ID(tx.network(), signer), Signer: signer, Halt: h, Raw: s.Bytes()}
+	rec.Resumed = readBE64(tx.b.Bucket(bucketResumed).Get(rec.ID[:])) // heard after the RESUME that lists it
 	return true, errors.Join(tx.put(bucketHalts, key, rec), tx.b.Bucket(bucketHaltID).Put(rec.ID[:], key))
 }
 
@@ -262,6 +264,23 @@ func (tx *Tx) MaySign(network string, account common.Address) error {
 		}
 		if stopped, err := tx.NetworkHalted(t.scope, t.target); err != nil || stopped {
 			return errors.Join(err, fmt.Errorf("%w: f+1 members halted %s %s", ErrHalted, t.scope, t.target))
+		}
+	}
+	return nil
+}
+
+// MaySignSlot is MaySign for a decided slot: its network, and the account of each of its withdrawals.
+func (tx *Tx) MaySignSlot(slot Slot) error {
+	if err := tx.MaySign(slot.Network, common.Address{}); err != nil {
+		return err
+	}
+	for _, wid := range slot.Items {
+		s, ok, err := tx.SpentWID(wid)
+		if err != nil || !ok {
+			return errors.Join(err, fmt.Errorf("%w: withdrawal %d of %s is not decided", ErrCorrupt, wid, slot.Key))
+		}
+		if err := tx.MaySign(slot.Network, s.Content.Account); err != nil {
+			return err
 		}
 	}
 	return nil

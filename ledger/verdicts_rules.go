@@ -51,7 +51,7 @@ func (tx *Tx) mayJudge(c verdictClaim, on Case) error {
 	if now := tx.epoch(); c.epoch != now || now == 0 {
 		return fmt.Errorf("epoch %d: %w: in force is %d", c.epoch, ErrNotInForce, now)
 	}
-	if err := tx.policyAdvances(c.policy); err != nil {
+	if err := errors.Join(tx.policyAdvances(c.policy), tx.policyInForce(c.policy)); err != nil {
 		return err
 	}
 	if _, decided, err := tx.SpentWID(c.wid); err != nil || decided {
