@@ -39,6 +39,18 @@ const (
 	codeChainSplit = "chain-disagreement"
 	codeFailed     = "payout-failed"
 	codeHead       = "head-conflict"
+
+	codeHeartbeat     = "heartbeat"
+	codeStalled       = "stalled"
+	codeLate          = "withdrawal-late"
+	codeReportLate    = "report-late"
+	codeQuorumLost    = "quorum-lost"
+	codeCeremonyWaits = "ceremony-waiting"
+	codeSigningLate   = "signing-late"
+	codeAgreementLate = "agreement-late"
+	codeWebhook       = "webhook-down"
+	codeStorm         = "alert-storm"
+	codeLost          = "alerts-lost"
 )
 
 // quietWarning and quietCritical are how long a happening stays open after it happened last: a day to see it in, and a week
@@ -67,6 +79,8 @@ type alertGroup struct {
 func alertGroups() []alertGroup {
 	return []alertGroup{
 		{"This node", nodeAlerts()},
+		{"Waits", waitAlerts()},
+		{"This path", pathAlerts()},
 		{"Other members", memberAlerts()},
 		{"The Relay and the chains", doorAlerts()},
 		{"The books", bookAlerts()},
@@ -86,6 +100,38 @@ func nodeAlerts() []AlertKind {
 			Do: "See why with the transaction's trace. The withdrawals wait; nothing is paid twice."},
 		{Code: codeCeremony, Severity: ledger.Warning, Meaning: "A key generation did not end. It is tried again while all members are online.",
 			Ends: "a key is generated", Do: "See who is silent, and whether all members are online."},
+	}
+}
+
+func waitAlerts() []AlertKind {
+	return []AlertKind{
+		{Code: codeLate, Severity: ledger.Warning, Meaning: "Withdrawals wait for a verdict or for their payment for longer than `withdrawal_late`. The text names the reason and the first of them; one alert for each reason.",
+			Ends: "none waits for that reason that long", Do: "`conclave withdrawals ID` shows each one's reasons; docs/operations.md what each waits for."},
+		{Code: codeReportLate, Severity: ledger.Warning, Meaning: "Outcomes that were decided are not shown by the Relay for longer than `withdrawal_late`. Nothing is paid twice.",
+			Ends: "the Relay shows them", Do: "Ask the Relay's operator; see whether this node's API key is still taken."},
+		{Code: codeQuorumLost, Severity: ledger.Critical, Meaning: "Fewer than q members are connected here for 2 minutes. Nothing can be decided or signed.",
+			Ends: "q members are connected", Do: "Call the operators of the members that the text names; check this node's own network."},
+		{Code: codeCeremonyWaits, Severity: ledger.Warning, Meaning: "The committee has no key after 15 minutes. The ceremony needs every member online.",
+			Ends: "the key is in force", Do: "`conclave status` names who is missing; call their operators."},
+		{Code: codeSigningLate, Severity: ledger.Warning, Meaning: "One decided payment is not signed after 10 minutes.",
+			Ends: "it is signed", Do: "`conclave status` names who is ready; look at the others."},
+		{Code: codeAgreementLate, Severity: ledger.Warning, Meaning: "One height is not decided after 10 minutes, though something waits for it.",
+			Ends: "it is decided", Do: "`conclave status` names who is silent; look at them and at the network between."},
+	}
+}
+
+func pathAlerts() []AlertKind {
+	return []AlertKind{
+		{Code: codeHeartbeat, Severity: ledger.Info, Meaning: "Every part of this node did its work since the last heartbeat. The text names the parts with the age of their last pass.",
+			Do: "Be alarmed when it does not come."},
+		{Code: codeStalled, Severity: ledger.Critical, Meaning: "A part of this node did not end a pass between two heartbeats: no heartbeat is sent. The text names it.",
+			Ends: "the part moves", Do: "intake: the Relay; lane: its endpoints; core, judge: restart the node and keep its log."},
+		{Code: codeWebhook, Severity: ledger.Warning, Meaning: "The webhook took none of three messages in a row. This alert stays on this machine.",
+			Ends: "a message arrives; what stands is then told again", Do: "Check `[alerts] webhook` and the service behind it; the log has each error."},
+		{Code: codeStorm, Severity: ledger.Critical, Least: ledger.Warning, Meaning: "More messages than `per_minute`. The text counts, by code, what was left out; `conclave alerts` has them all.",
+			Ends: "it is a message, not an alert", Do: "See what they have in common: `conclave alerts`."},
+		{Code: codeLost, Severity: ledger.Warning, Meaning: "The record of alerts could not be read at the start and was put aside: reminders and recoveries of earlier alerts are lost.",
+			Do: "Look at `alerts.json.unreadable` in the data folder; check the disk."},
 	}
 }
 
@@ -151,6 +197,10 @@ func bookAlerts() []AlertKind {
 			Do: "Compare with another custodian."},
 		{Code: string(ledger.AlertRequestStatus), Severity: ledger.Critical, Meaning: "The Relay's status of a withdrawal contradicts what was decided.",
 			Do: "Somebody else reports to the Relay: change its API key."},
+		{Code: string(ledger.AlertResolved), Severity: ledger.Warning, Meaning: "A debit of an account's resolved past that the operators' list does not hold. It counts nothing.",
+			Do: "Ask the Relay's operator."},
+		{Code: string(ledger.AlertResolvedRow), Severity: ledger.Critical, Meaning: "The operators resolved a row otherwise than this node's books hold it, or it could not be taken.",
+			Do: "Compare with the other custodians: this node was shown another row."},
 		{Code: codeHead, Severity: ledger.Critical, Meaning: "An account's history is not the one that this node approved. The account is frozen.",
 			Do: "The Relay changed history: keep the evidence; operators settle the account."},
 	}

@@ -6,21 +6,52 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ethereum/go-ethereum/common"
 	"go.uber.org/zap"
 
 	"conclave/ledger"
-	"conclave/quorum"
-	"conclave/tss"
 )
 
-// maxAlerts bounds the alerts that are held. Beyond it the oldest that recovered go first, then the oldest.
-const maxAlerts = 512
+// Bounds of what is held.
+const (
+	// maxAlerts bounds the alerts that are held. Beyond it those that are over go first, then the oldest of the code that
+	// has most of them: what a user can cause a thousand times must not push out the one alert about the fuse.
+	maxAlerts = 512
+	// maxAlertText bounds a text: some quote what a peer, a Relay or an endpoint wrote.
+	maxAlertText = 1000
+	// keepOver is how long an alert that is over is still listed.
+	keepOver = 30 * 24 * time.Hour
+	// alertsEvery is how often the path looks at what time alone makes due.
+	alertsEvery = time.Second
+)
+
+// AlertRules say when people are called again. Zero fields have the defaults of [AlertRules.orDefaults].
+type AlertRules struct {
+	Heartbeat      time.Duration // between two heartbeats; zero: none is sent
+	RemindCritical time.Duration // until the first reminder of a critical alert; each next one waits twice as long
+	RemindMost     time.Duration // what that waiting grows to
+	RemindWarning  time.Duration // between two reminders of a warning
+	PerMinute      int           // messages in a minute; what is beyond becomes one summary
+	Late           time.Duration // how long a withdrawal or a report may wait
+}
+
+func (r AlertRules) orDefaults() AlertRules {
+	for value, fallback := range map[*time.Duration]time.Duration{
+		&r.RemindCritical: time.Hour, &r.RemindMost: 24 * time.Hour, &r.RemindWarning: 24 * time.Hour, &r.Late: 30 * time.Minute,
+	} {
+		if *value == 0 {
+			*value = fallback
+		}
+	}
+	if r.PerMinute == 0 {
+		r.PerMinute = 20
+	}
+	return r
+}
 
 // Alert is something that a person should know. Alerts with one key are one alert that happened several times.
 type Alert struct {
 	Key      string // code and subject
-	Code     string // closed set, see docs/api.md
+	Code     string // of the catalogue, see docs/alerts.md
 	Severity ledger.Severity
 	Text     string // what happened
 	Hint     string // what to do
@@ -30,45 +61,125 @@ type Alert struct {
 	Over     bool // the cause has gone
 }
 
-// alerts is the one path on which the node calls for people: deduplicated, logged once each time it begins.
-type alerts struct {
-	log *zap.Logger
-	now func() time.Time
+// entry is an alert with what was said about it.
+type entry struct {
+	Alert
+	Told     time.Time // when the last message about it was made
+	Reminded int       // reminders since it began
+	Hushed   bool      // it began in a storm: only the summary spoke of it, so its end is not told either
+	Owed     NoticeKind
+	OwedAt   time.Time
+	Missed   bool // a message about it was given up; it is told again when messages arrive again
 
-	mu  sync.Mutex // guards all
-	all map[string]*Alert
+	seq   uint64 // which message is owed: one that was replaced while it travelled is still owed
+	tries int
+}
+
+// alerts is the one path on which the node calls for people: deduplicated, logged when they begin, remind and end, durable
+// over restarts, and carried to the notifier if there is one. Nothing here waits for the disk or the network: whoever
+// raises goes on at once.
+type alerts struct {
+	log   *zap.Logger
+	now   func() time.Time
+	kinds map[string]AlertKind
+	rules AlertRules
+	from  Sender
+	out   Notifier // nil: nobody but the log
+
+	bell chan struct{} // something is owed
+	disk chan struct{} // something must be stored
+
+	pulse pulse
+
+	mu    sync.Mutex // guards what follows
+	all   map[string]*entry
+	gate  gate
+	extra []Notice // heartbeat and summaries, which belong to no alert
+	seq   uint64
+	fails int // deliveries that failed in a row
 }
 
 func newAlerts(log *zap.Logger, now func() time.Time) *alerts {
-	return &alerts{log: log, now: now, all: map[string]*Alert{}}
+	a := &alerts{log: log, now: now, kinds: map[string]AlertKind{}, rules: AlertRules{}.orDefaults(), all: map[string]*entry{},
+		bell: make(chan struct{}, 1), disk: make(chan struct{}, 1)}
+	for _, k := range AlertKinds() {
+		a.kinds[k.Code] = k
+	}
+	a.gate = newGate(a.rules.PerMinute)
+	return a
 }
 
-// raise begins or repeats an alert.
+// configure says who speaks, how often, and to whom; before anything is raised.
+func (a *alerts) configure(rules AlertRules, from Sender, out Notifier) {
+	a.rules, a.from, a.out = rules.orDefaults(), from, out
+	a.gate = newGate(a.rules.PerMinute)
+	a.pulse.every = rules.Heartbeat
+}
+
+// raise begins or repeats an alert. Severity and hint are the catalogue's unless the caller knows better.
 func (a *alerts) raise(in Alert) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := a.now()
+	a.begin(a.completed(in), a.now())
+}
+
+// ensure begins an alert unless it stands already.
+func (a *alerts) ensure(in Alert) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	in = a.completed(in)
+	if known := a.all[in.Key]; known == nil || known.Over {
+		a.begin(in, a.now())
+	}
+}
+
+// completed fills an alert from the catalogue. A code that is not in it is a bug of ours: loggers of tests panic at it, in
+// production it is logged and passed on, for an alert without meaning is better than silence.
+func (a *alerts) completed(in Alert) Alert {
 	if in.Key == "" {
 		in.Key = in.Code
 	}
+	in.Text = clipped(in.Text)
+	kind, known := a.kinds[in.Code]
+	if !known {
+		a.log.DPanic("alert of an unknown code", zap.String("code", in.Code), zap.String("text", in.Text))
+		return in
+	}
+	if kind.Least == 0 || in.Severity < kind.Least || in.Severity > kind.Severity {
+		in.Severity = kind.Severity
+	}
+	if in.Hint == "" {
+		in.Hint = kind.Do
+	}
+	return in
+}
+
+func clipped(s string) string {
+	if len(s) > maxAlertText {
+		return s[:maxAlertText] + "…"
+	}
+	return s
+}
+
+func (a *alerts) begin(in Alert, now time.Time) {
 	known := a.all[in.Key]
 	if known != nil && !known.Over {
-		known.Last, known.Text = now, in.Text
+		known.Last, known.Text, known.Hint = now, in.Text, in.Hint
 		known.Count++
+		if in.Severity > known.Severity {
+			known.Severity = in.Severity
+			a.tell(known, NoticeAlert, now)
+		}
 		return
 	}
 	in.First, in.Last, in.Count = now, now, 1
 	if known != nil {
 		in.Count += known.Count
 	}
-	a.all[in.Key] = &in
+	e := &entry{Alert: in}
+	a.all[in.Key] = e
 	a.trim()
-	fields := []zap.Field{zap.String("code", in.Code), zap.String("text", in.Text), zap.String("hint", in.Hint)}
-	if in.Severity == ledger.Critical {
-		a.log.Error("alert", fields...)
-		return
-	}
-	a.log.Warn("alert", fields...)
+	a.tell(e, NoticeAlert, now)
 }
 
 // recover ends the alert of a key; unknown keys change nothing.
@@ -76,9 +187,126 @@ func (a *alerts) recover(key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if known := a.all[key]; known != nil && !known.Over {
-		known.Over, known.Last = true, a.now()
-		a.log.Info("alert over", zap.String("code", known.Code), zap.String("text", known.Text))
+		a.finish(known)
 	}
+}
+
+// recoverAll ends every alert of a code but those whose keys are named.
+func (a *alerts) recoverAll(code string, but map[string]bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, e := range a.all {
+		if e.Code == code && !e.Over && !but[key] {
+			a.finish(e)
+		}
+	}
+}
+
+// settleDown ends the alerts of a code that did not happen again for a while.
+func (a *alerts) settleDown(code string, idle time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, e := range a.all {
+		if e.Code == code && !e.Over && a.now().Sub(e.Last) >= idle {
+			a.finish(e)
+		}
+	}
+}
+
+func (a *alerts) finish(e *entry) {
+	now := a.now()
+	e.Over, e.Last = true, now
+	if e.Hushed {
+		a.store()
+		return
+	}
+	a.tell(e, NoticeRecovered, now)
+}
+
+// tell makes a message about an alert: into the log at once, and owed to the notifier. In a storm the summary speaks instead.
+func (a *alerts) tell(e *entry, kind NoticeKind, now time.Time) {
+	a.store()
+	e.Told = now
+	if !a.gate.pass(e.Code, e.Severity, now) {
+		if kind == NoticeAlert {
+			e.Hushed = true
+		}
+		return
+	}
+	e.Hushed = false
+	a.write(e.Alert, kind)
+	if a.out == nil || a.kinds[e.Code].local() {
+		return
+	}
+	a.seq++
+	e.Owed, e.OwedAt, e.seq, e.tries = kind, now, a.seq, 0
+	a.ring()
+}
+
+// write puts a message into the log. Error means that a human is needed now.
+func (a *alerts) write(al Alert, kind NoticeKind) {
+	fields := []zap.Field{zap.String("code", al.Code), zap.String("text", al.Text), zap.String("hint", al.Hint)}
+	switch {
+	case kind == NoticeRecovered:
+		a.log.Info("alert over", fields[:2]...)
+	case kind == NoticeReminder:
+		a.log.Warn("alert stands", append(fields, zap.Time("since", al.First), zap.Uint64("count", al.Count))...)
+	case al.Severity == ledger.Critical:
+		a.log.Error("alert", fields...)
+	default:
+		a.log.Warn("alert", fields...)
+	}
+}
+
+// due does what time alone makes due: summaries, reminders, the end of happenings, and forgetting.
+func (a *alerts) due() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if s, ok := a.gate.summary(now); ok {
+		a.log.Warn("alert storm", zap.String("code", codeStorm), zap.String("text", s.text))
+		a.also(Notice{Kind: NoticeSummary, Code: codeStorm, Severity: s.worst.String(), Key: codeStorm, Text: s.text, Hint: a.kinds[codeStorm].Do,
+			Since: s.since, Time: now, Count: s.count})
+	}
+	for key, e := range a.all {
+		switch kind := a.kinds[e.Code]; {
+		case e.Over && now.Sub(e.Last) > keepOver && e.Owed == NoticeNone:
+			delete(a.all, key)
+			a.store()
+		case e.Over:
+		case kind.Ends == "" && now.Sub(e.Last) > quiet(e.Severity):
+			e.Over = true
+			a.store()
+		case a.rules.remindAfter(e) > 0 && now.Sub(e.Told) >= a.rules.remindAfter(e):
+			e.Reminded++
+			a.tell(e, NoticeReminder, now)
+		}
+	}
+}
+
+func quiet(s ledger.Severity) time.Duration {
+	if s == ledger.Critical {
+		return quietCritical
+	}
+	return quietWarning
+}
+
+// remindAfter is how long after the last message an open alert is told again; zero for never.
+func (r AlertRules) remindAfter(e *entry) time.Duration {
+	switch e.Severity {
+	case ledger.Critical:
+		wait := r.RemindCritical
+		for range e.Reminded {
+			if wait >= r.RemindMost {
+				break
+			}
+			wait *= 2
+		}
+		return max(r.RemindCritical, min(wait, r.RemindMost))
+	case ledger.Warning:
+		return r.RemindWarning
+	}
+	return 0
 }
 
 // list returns the alerts, the newest first.
@@ -87,7 +315,7 @@ func (a *alerts) list() []Alert {
 	defer a.mu.Unlock()
 	out := make([]Alert, 0, len(a.all))
 	for _, v := range a.all {
-		out = append(out, *v)
+		out = append(out, v.Alert)
 	}
 	sort.Slice(out, func(i, j int) bool {
 		if !out[i].Last.Equal(out[j].Last) {
@@ -98,58 +326,63 @@ func (a *alerts) list() []Alert {
 	return out
 }
 
-func (a *alerts) trim() {
-	for len(a.all) > maxAlerts {
-		var worst *Alert
-		for _, v := range a.all {
-			if worst == nil || (v.Over && !worst.Over) || (v.Over == worst.Over && v.Last.Before(worst.Last)) {
-				worst = v
-			}
+// open counts the alerts that stand.
+func (a *alerts) open() (n int) {
+	for _, e := range a.all {
+		if !e.Over {
+			n++
 		}
-		delete(a.all, worst.Key)
+	}
+	return n
+}
+
+func (a *alerts) trim() {
+	if len(a.all) <= maxAlerts {
+		return
+	}
+	per := map[string]int{}
+	for _, e := range a.all {
+		per[e.Code]++
+	}
+	var worst *entry
+	for _, e := range a.all {
+		if worst == nil || goesBefore(e, worst, per) {
+			worst = e
+		}
+	}
+	delete(a.all, worst.Key)
+}
+
+// goesBefore reports whether e is given up before other.
+func goesBefore(e, other *entry, per map[string]int) bool {
+	switch {
+	case e.Over != other.Over:
+		return e.Over
+	case per[e.Code] != per[other.Code]:
+		return per[e.Code] > per[other.Code]
+	case (e.Owed == NoticeNone) != (other.Owed == NoticeNone):
+		return e.Owed == NoticeNone // what is to be told is kept until it is told
+	case !e.Last.Equal(other.Last):
+		return e.Last.Before(other.Last)
+	}
+	return e.Key < other.Key
+}
+
+func (a *alerts) ring()  { poke(a.bell) }
+func (a *alerts) store() { poke(a.disk) }
+
+// poke wakes whoever listens, or leaves the word for it.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
-func alertFuse(code, reason string) Alert {
-	return Alert{Code: codeFuse, Severity: ledger.Critical, Text: "this node halted itself: " + code + ": " + reason,
-		Hint: "find the cause, then: conclave resume --local"}
-}
-
-func alertHalt(by common.Address, h quorum.Halt) Alert {
-	return Alert{Key: codeHalt + by.Hex(), Code: codeHalt, Severity: ledger.Critical,
-		Text: fmt.Sprintf("member %s halted %s: %s: %s", by, h.Scope, h.Code, h.Reason),
-		Hint: "ask its operator; f+1 halts stop everyone"}
-}
-
-func alertEvidence(kind ledger.EvidenceKind, member common.Address) Alert {
-	return Alert{Key: codeEvidence + string(kind) + member.Hex(), Code: codeEvidence, Severity: ledger.Critical,
-		Text: fmt.Sprintf("proof of misbehaviour: %s by %s", kind, member),
-		Hint: "talk to the other operators about removing the member"}
-}
-
-func alertClock(member common.Address, at uint64) Alert {
-	return Alert{Key: codeClock + member.Hex(), Code: codeClock, Severity: ledger.Warning,
-		Text: fmt.Sprintf("the clock of %s is ahead: it says %s", member, time.UnixMilli(int64(at)).UTC().Format(time.RFC3339)),
-		Hint: "compare this machine's clock and the member's with a time server"}
-}
-
-func alertNoShare(payer common.Address) Alert {
-	return Alert{Code: codeNoShare, Severity: ledger.Critical,
-		Text: fmt.Sprintf("the vault holds no share of the key of %s: this node verifies and does not sign", payer),
-		Hint: "restore the vault of this node from its backup"}
-}
-
-func alertStuck(why string) Alert {
-	return Alert{Code: codeStuck, Severity: ledger.Critical, Text: why, Hint: "talk to the other operators: the key must be refreshed"}
-}
-
-func alertCeremony(o tss.Outcome) Alert {
-	return Alert{Code: codeCeremony, Severity: ledger.Warning,
-		Text: fmt.Sprintf("key generation %s in round %d: %v, silent: %v", o.Ending, o.Round, o.Err, o.Silent),
-		Hint: "it is tried again while all members are online"}
-}
-
-func alertLane(code, network string, err error) Alert {
-	return Alert{Key: code + network, Code: code, Severity: ledger.Warning, Text: fmt.Sprintf("%s: %v", network, err),
-		Hint: "check the lane's endpoints; payouts on it wait until they answer alike"}
+// count shows a number of things in words.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

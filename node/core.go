@@ -220,6 +220,7 @@ func (c *core) resume() error {
 		return fmt.Errorf("replay decisions: %w", err)
 	}
 	c.started = c.now()
+	c.recallHalts()
 	c.pool = newPool(c.state.Roster, c.state.Policy.Ref())
 	if err := c.reloadVerdicts(); err != nil {
 		return fmt.Errorf("reload verdicts: %w", err)
@@ -267,6 +268,7 @@ func (c *core) tick() {
 	c.signer.tick(c, now)
 	c.maybeBegin(now)
 	c.maybeSync()
+	c.alerts.moved("core")
 }
 
 // connected returns the members that this node is connected to, itself included.

@@ -134,6 +134,7 @@ func (c *core) hearView(s quorum.Signed[quorum.View]) {
 		c.alerts.raise(alertClock(s.Signer(), v.Time))
 		return
 	}
+	c.alerts.recover(codeClock + s.Signer().Hex())
 	if c.pool.addView(s) {
 		c.heard[s.Signer()] = c.now()
 	}
@@ -159,6 +160,7 @@ func (c *core) hearClear(s quorum.Signed[quorum.Clear]) {
 	}
 	var added bool
 	if c.attempt("record clear", func(tx *ledger.Tx) (err error) { added, err = tx.PutClear(s); return err }) && added {
+		c.recallHalts()
 		c.log.Info("halt cleared", zap.Stringer("by", s.Signer()), zap.String("reason", s.Body().Reason))
 		c.signer.reconsider(c)
 	}

@@ -229,6 +229,7 @@ func (f *founding) keygen(c *core, req tss.KeygenRequest) {
 		f.running = false
 		if key != nil {
 			f.key = key
+			c.alerts.recover(codeCeremony)
 			c.log.Info("key generated", zap.Stringer("payer", key.Share.Payer()))
 			return
 		}

@@ -17,6 +17,9 @@ import (
 // relayBudget is how long the Relay may be silent before a person hears of it.
 const relayBudget = 15 * time.Second
 
+// relayQuiet is how long nothing may be refused before the alert about it ends: the log may be fine while the list is not.
+const relayQuiet = 2 * time.Minute
+
 // intake follows the Relay's log and list into the books.
 type intake struct {
 	n      *Node
@@ -85,8 +88,11 @@ func (in *intake) due(ctx context.Context) error {
 		in.n.alerts.raise(Alert{Code: codeRelayDown, Severity: ledger.Warning,
 			Text: fmt.Sprintf("the Relay has not answered for %s: %v", since.Round(time.Second), st.Err),
 			Hint: "intake waits and goes on by itself; check the Relay's URL and this machine's clock"})
-	} else if st.Err == nil {
+	} else if st.Err == nil && !st.LastAnswer.IsZero() {
+		in.n.alerts.pulse.moved("intake", st.LastAnswer)
 		in.n.alerts.recover(codeRelayDown)
+		in.n.alerts.settleDown(codeRelayWrong, relayQuiet)
+		in.n.alerts.settleDown(string(relay.AlertGapsFull), relayQuiet)
 	}
 	var hold ledger.Hold
 	var held, waiting bool
@@ -95,6 +101,9 @@ func (in *intake) due(ctx context.Context) error {
 		hold, held, err = tx.HoldSince()
 		return err
 	})
+	if err == nil && !held {
+		in.n.alerts.recoverAll(string(ledger.AlertUncovered), nil)
+	}
 	if err != nil || (!held && !waiting) {
 		return err
 	}

@@ -66,6 +66,7 @@ func (j *judge) run(ctx context.Context) error {
 		if err := j.all(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
+		j.n.alerts.moved("judge")
 	}
 }
 

@@ -32,6 +32,7 @@ type Config struct {
 	// RoundTimeout is how long a signing round waits for a silent member; zero means the signing room's default.
 	RoundTimeout time.Duration
 	RelayPoll    time.Duration // between two looks at the Relay; zero means one second
+	Alerts       AlertRules    // when people are called again
 	Log          *zap.Logger
 }
 
@@ -42,6 +43,8 @@ type Parts struct {
 	Relay   *relay.Client
 	Chains  map[string]chain.Endpoint // by lane's network name, every lane of the genesis document
 	Vault   KeyStore
+	// Notifier carries alerts to people; nil: they are logged and listed.
+	Notifier Notifier
 }
 
 // Node is one custodian.
@@ -82,6 +85,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 	}
 	n.inForce.Store(&policy)
 	n.alerts = newAlerts(n.log, n.now)
+	n.alerts.configure(cfg.Alerts, Sender{n.genesis.Name, n.network, n.nameOf(n.self), n.self}, parts.Notifier)
 	n.refusals = newRefusals(n.log)
 	for _, l := range cfg.Genesis.Lanes {
 		if parts.Chains[l.Network] == nil {
@@ -91,6 +95,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 	if n.led, err = ledger.Open(cfg.DataDir, n.network); err != nil {
 		return nil, err
 	}
+	n.alerts.load(cfg.DataDir)
 	if err := n.wire(parts); err != nil {
 		return nil, errors.Join(err, n.led.Close())
 	}
@@ -131,6 +136,7 @@ func (n *Node) wire(parts Parts) error {
 			n: n, lane: l, end: parts.Chains[l.Network], kick: make(chan struct{}, 1), sent: map[ledger.SlotKey]time.Time{}, odd: map[string]time.Time{},
 		}
 	}
+	n.alerts.pulse.expect(n.parts()...)
 	n.judge = newJudge(n)
 	if n.reporter, err = newReporter(n); err != nil {
 		return err
@@ -161,6 +167,7 @@ func (n *Node) Run(ctx context.Context) error {
 		{"intake", n.intake.run},
 		{"judge", n.judge.run},
 		{"reporter", n.reporter.run},
+		{"waits", n.watchWaits},
 	}
 	for name, w := range n.watchers {
 		parts = append(parts, struct {
@@ -168,6 +175,12 @@ func (n *Node) Run(ctx context.Context) error {
 			run  func(context.Context) error
 		}{"lane " + name, w.run})
 	}
+
+	// Alerts outlive what raises them, so that the last words are kept.
+	path, silence := context.WithCancel(context.WithoutCancel(ctx))
+	defer silence()
+	var told sync.WaitGroup
+	told.Go(func() { n.alerts.run(path, n.cfg.DataDir) })
 
 	var all sync.WaitGroup
 	for _, p := range parts {
@@ -181,11 +194,22 @@ func (n *Node) Run(ctx context.Context) error {
 	n.core.end()
 	all.Wait()
 	n.core.work.Wait()
+	silence()
+	told.Wait()
 	err := n.led.Close()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return errors.Join(cause, err)
 	}
 	return err
+}
+
+// parts names what must move for a heartbeat.
+func (n *Node) parts() []string {
+	out := []string{"core", "intake", "judge"}
+	for network := range n.watchers {
+		out = append(out, "lane "+network)
+	}
+	return out
 }
 
 // Close frees what New opened; only for a node that never ran.

@@ -35,6 +35,8 @@ func (c *core) openKey() error {
 		c.alerts.raise(alertNoShare(c.state.Payer))
 	} else if err != nil {
 		return fmt.Errorf("open key share: %w", err)
+	} else {
+		c.alerts.recover(codeNoShare)
 	}
 	c.founding = nil
 	c.signer = &signer{share: share, kick: c.kick, attempts: tss.NewAttempts(tss.AttemptsConfig{
@@ -300,6 +302,9 @@ func (c *core) storeSigned(m doneMsg, own bool) {
 	}
 	if !c.update("store signed bytes", func(tx *ledger.Tx) error { return tx.PutSigned(m.Batch, m.K, signed.Raw, signed.Hash) }) {
 		return
+	}
+	if c.alerts.recover(codeStuck); c.signer != nil {
+		c.signer.stuck = ""
 	}
 	c.log.Info("signed", zap.Uint64("height", slot.Height), zap.Uint64("nonce", slot.Key.Nonce), zap.Stringer("tx", signed.Hash))
 	if own {

@@ -63,6 +63,7 @@ func (w *watcher) report(ctx context.Context, err error) {
 	case err != nil:
 		w.n.alerts.raise(alertLane(codeChainDown, w.lane.Network, err))
 	default:
+		w.n.alerts.moved("lane " + w.lane.Network)
 		w.n.alerts.recover(codeChainDown + w.lane.Network)
 		w.n.alerts.recover(codeChainSplit + w.lane.Network)
 	}
