@@ -68,6 +68,7 @@ type Receipt struct {
 	Status      uint64      // 1 success, 0 reverted
 	GasUsed     uint64      // units of gas
 	GasPrice    uint256.Int // wei for one unit of gas, as charged
+	DataFee     uint256.Int // wei that a rollup charges beside gas for posting the transaction; zero elsewhere
 	Logs        []Log
 }
 

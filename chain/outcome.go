@@ -21,7 +21,16 @@ type Outcome struct {
 	Status    uint64 // 1 success, 0 reverted
 	GasUsed   uint64
 	GasPrice  uint256.Int // wei for one unit of gas, as charged
+	DataFee   uint256.Int // wei that a rollup charged beside gas
 	Payload   []byte      // for Match; nil when it is no transaction of our shape, and then nobody of us rendered it
+}
+
+// Fee is what the transaction took from its sender beside its value, in wei. ok is false on overflow, which no chain can
+// mean.
+func (o Outcome) Fee() (fee uint256.Int, ok bool) {
+	_, over := fee.MulOverflow(&o.GasPrice, uint256.NewInt(o.GasUsed))
+	_, over2 := fee.AddOverflow(&fee, &o.DataFee)
+	return fee, !over && !over2
 }
 
 // OutcomeFor finds the transaction at the payer's nonce, once it is final; before that it returns ErrNotFinal. The
@@ -111,7 +120,7 @@ func finalResult(ctx context.Context, e Endpoint, final Header, payer common.Add
 func outcomeOf(tx Transaction, r Receipt) Outcome {
 	return Outcome{
 		TxHash: tx.Hash, BlockHash: r.BlockHash, Block: r.BlockNumber, Status: r.Status,
-		GasUsed: r.GasUsed, GasPrice: r.GasPrice, Payload: tx.Payload,
+		GasUsed: r.GasUsed, GasPrice: r.GasPrice, DataFee: r.DataFee, Payload: tx.Payload,
 	}
 }
 

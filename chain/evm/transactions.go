@@ -118,6 +118,7 @@ type wireReceipt struct {
 	Status      *hexutil.Uint64 `json:"status"`
 	GasUsed     hexutil.Uint64  `json:"gasUsed"`
 	GasPrice    *hexutil.U256   `json:"effectiveGasPrice"`
+	DataFee     *hexutil.U256   `json:"l1Fee"` // of rollups that post to another chain
 	Logs        []wireLog       `json:"logs"`
 }
 
@@ -141,6 +142,9 @@ func (e *Endpoint) Receipt(ctx context.Context, hash common.Hash) (chain.Receipt
 	r := chain.Receipt{
 		TxHash: hash, BlockHash: *w.BlockHash, BlockNumber: uint64(*w.BlockNumber), Status: uint64(*w.Status),
 		GasUsed: uint64(w.GasUsed), GasPrice: uint256.Int(*w.GasPrice), Logs: []chain.Log{},
+	}
+	if w.DataFee != nil {
+		r.DataFee = uint256.Int(*w.DataFee)
 	}
 	for _, l := range w.Logs {
 		r.Logs = append(r.Logs, chain.Log{
