@@ -58,7 +58,7 @@ func (s *State) Behind(c Candidate, all []Candidate, views []quorum.Signed[quoru
 		return 0, false
 	}
 	kept := queue{}
-	for _, older := range oldestFirst(all) {
+	for _, older := range oldestFirst(s.withResolved(all)) {
 		if older.Content.WID == c.Content.WID {
 			break
 		}
