@@ -154,6 +154,9 @@ func (b *book) closeRanges() error {
 		if err := b.tx.put(bucketRanges, be64(r), b.tx.sumRange(r, b.totals.LastID)); err != nil {
 			return err
 		}
+		if err := b.tx.checkpointDue(r); err != nil {
+			return err
+		}
 	}
 	b.totals.Closed = end
 	return nil

@@ -120,13 +120,17 @@ func (c *protocolCheck) read(s ownStatement) (w saidWhat, err error) {
 	case quorum.KindClear:
 		v, err := reopen[quorum.Clear](c.tx, s.Signer, s.Raw)
 		return saidWhat{counter: v.Body().Counter}, err
+	case quorum.KindCheckpoint:
+		v, err := reopen[quorum.Checkpoint](c.tx, s.Signer, s.Raw)
+		b := v.Body()
+		return saidWhat{b.Counter, bucketCheckpointOwn, join(be64(b.Range), be64(b.Epoch), be64(b.Count), b.Hash[:]), nil}, err
 	}
 	return w, violation("I12", "unknown kind %q", s.Kind)
 }
 
 // indices is the other way of I2 and I4: every place that a rule remembers has its bytes, and votes only move on.
 func (c *protocolCheck) indices() error {
-	for _, bucket := range [][]byte{bucketVotes, bucketVerdictOwn, bucketReady, bucketAbortOwn, bucketOutcomeOwn} {
+	for _, bucket := range [][]byte{bucketVotes, bucketVerdictOwn, bucketReady, bucketAbortOwn, bucketOutcomeOwn, bucketCheckpointOwn} {
 		err := c.tx.each(bucket, nil, func(k, counter []byte) error {
 			if c.tx.b.Bucket(bucketOwn).Get(counter) == nil {
 				return violation("I2", "%s: the bytes of statement %d are gone", bucket, readBE64(counter))

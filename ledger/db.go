@@ -318,7 +318,7 @@ func (tx *Tx) putSpent(s Spent) error {
 func allBuckets() [][]byte {
 	all := [][]byte{bucketMeta, bucketSpent, bucketSpentWID}
 	all = append(all, booksBuckets()...)
-	return append(all, protocolBuckets()...)
+	return append(append(all, protocolBuckets()...), checkpointBuckets()...)
 }
 
 // syncDir makes a rename in dir durable.

@@ -201,6 +201,10 @@ func bookAlerts() []AlertKind {
 			Do: "Ask the Relay's operator."},
 		{Code: string(ledger.AlertResolvedRow), Severity: ledger.Critical, Meaning: "The operators resolved a row otherwise than this node's books hold it, or it could not be taken.",
 			Do: "Compare with the other custodians: this node was shown another row."},
+		{Code: codeRange, Severity: ledger.Critical, Meaning: "Other members' logs hold other rows in a range than this node's: certified by q of them, or signed by f+1. What a certificate holds and this node lacks is booked; accounts whose rows here nobody else has are frozen.",
+			Ends: "the range agrees", Do: "`conclave evidence` shows the rows of both sides: ask the Relay's operator why readers were shown different logs."},
+		{Code: codeOdd, Severity: ledger.Warning, Meaning: "Fewer than f+1 members say of a range what nobody else says. It changes nothing here.",
+			Ends: "they agree again", Do: "Call the member's operator: its Relay shows it something else, or it lies. `conclave evidence` shows the rows."},
 		{Code: codeHead, Severity: ledger.Critical, Meaning: "An account's history is not the one that this node approved. The account is frozen.",
 			Do: "The Relay changed history: keep the evidence; operators settle the account."},
 	}

@@ -71,6 +71,7 @@ type core struct {
 
 	founding *founding
 	signer   *signer
+	marks    *marks
 	syncing  bool
 	behind   map[common.Address]uint64    // heights that peers claim, to sync from
 	heard    map[common.Address]time.Time // when each member's latest VIEW came, by this node's clock
@@ -88,6 +89,10 @@ type core struct {
 	onDecision func(batch.Effects)
 	onPaid     func()
 	kick       func(network string)
+	// repair books rows that a certificate brought, by the rules for late rows; refused counts a member's wrong answer. Both
+	// are called off the core.
+	repair  func(ctx context.Context, rows []ledger.Event) error
+	refused func(peer common.Address, err error)
 }
 
 // laneFacts is what a watcher last read.
@@ -266,6 +271,7 @@ func (c *core) tick() {
 	}
 	c.founding.tick(c, now)
 	c.signer.tick(c, now)
+	c.marks.tick(c, now)
 	c.maybeBegin(now)
 	c.maybeSync()
 	c.alerts.moved("core")

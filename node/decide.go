@@ -240,7 +240,7 @@ func (c *core) answer(ctx context.Context, raw []byte) ([]byte, error) {
 		err := c.ask(ctx, func() { m.Statements = c.ownFacts() })
 		return marshal(m), err
 	}
-	return nil, errUnknownRequest
+	return c.answerRange(req)
 }
 
 // enough ends a walk.

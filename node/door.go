@@ -68,7 +68,7 @@ func (n *Node) check(topic string, data []byte) (common.Address, error) {
 var (
 	factKinds = map[quorum.Kind]bool{
 		quorum.KindApprove: true, quorum.KindRefuse: true, quorum.KindView: true, quorum.KindOutcome: true,
-		quorum.KindHalt: true, quorum.KindClear: true,
+		quorum.KindHalt: true, quorum.KindClear: true, quorum.KindCheckpoint: true,
 	}
 	voteKinds = map[quorum.Kind]bool{quorum.KindProposal: true, quorum.KindPrevote: true, quorum.KindPrecommit: true}
 )
@@ -148,6 +148,7 @@ const (
 	refusedVote    = "vote"
 	refusedFact    = "fact"
 	refusedSigning = "signing"
+	refusedRange   = "range"
 	refusedFull    = "core-full"
 )
 

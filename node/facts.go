@@ -86,6 +86,10 @@ func (c *core) hearFact(raw []byte) {
 		if s, err := quorum.Open[quorum.Clear](c.network, members, raw); err == nil {
 			c.hearClear(s)
 		}
+	case quorum.KindCheckpoint:
+		if s, err := quorum.Open[quorum.Checkpoint](c.network, members, raw); err == nil {
+			c.hearCheckpoint(s)
+		}
 	}
 }
 

@@ -145,6 +145,8 @@ func (n *Node) wire(parts Parts) error {
 		return err
 	}
 	c.content = n.judge.content
+	c.marks, c.repair = newMarks(), n.intake.repair
+	c.refused = func(peer common.Address, err error) { n.refusals.add(peer, refusedRange, err) }
 	c.kick = n.kickLane
 	c.onPaid = n.poke
 	c.onDecision = func(batch.Effects) { n.poke() }

@@ -99,7 +99,7 @@ func (x *wire) rule(m memnet.Message) bool {
 // counted are the kinds that carry a counter, and therefore stand in the ledger before they leave.
 var counted = map[quorum.Kind]bool{
 	quorum.KindApprove: true, quorum.KindRefuse: true, quorum.KindProposal: true, quorum.KindPrevote: true, quorum.KindPrecommit: true,
-	quorum.KindReady: true, quorum.KindOutcome: true, quorum.KindAbort: true, quorum.KindHalt: true, quorum.KindClear: true,
+	quorum.KindReady: true, quorum.KindOutcome: true, quorum.KindAbort: true, quorum.KindHalt: true, quorum.KindClear: true, quorum.KindCheckpoint: true,
 }
 
 // roster is the committee's ids.
