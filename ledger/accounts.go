@@ -7,6 +7,8 @@ import (
 	"math"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/holiman/uint256"
 
 	"conclave/quorum"
@@ -43,11 +45,12 @@ func (a acct) owed() uint256.Int {
 
 // acct reads an account; one without rows has the empty chain.
 func (tx *Tx) acct(address common.Address) (a acct, known bool, err error) {
-	known, err = tx.get(bucketAccounts, address[:], &a)
-	if !known {
+	raw := tx.b.Bucket(bucketAccounts).Get(address[:])
+	if raw == nil {
 		a.Head = quorum.AccountHead(address)
+		return a, false, nil
 	}
-	return a, known, err
+	return a, true, a.decode(raw)
 }
 
 // debit is one link of an account's chain.
@@ -95,7 +98,7 @@ func (b *book) chain(e Event, amount uint256.Int) error {
 			return err
 		}
 	}
-	if last, err = b.link(last, e, amount); err != nil {
+	if last, err = b.link(last, e, amount, false); err != nil {
 		return err
 	}
 	if late {
@@ -106,12 +109,26 @@ func (b *book) chain(e Event, amount uint256.Int) error {
 	return b.change(e.Account, func(a *acct) { a.Seq, a.Head, a.Debits = last.Seq, last.Head, last.Sum })
 }
 
-// link stores the link that follows before.
-func (b *book) link(before debit, e Event, amount uint256.Int) (debit, error) {
+// link stores the link that follows before; again says that the event has a link already.
+func (b *book) link(before debit, e Event, amount uint256.Int, again bool) (debit, error) {
 	d := debit{Kind: e.Kind, Amount: amount, Seq: before.Seq + 1}
-	d.Head = quorum.NextHead(before.Head, quorum.Debit{ID: e.ID, Kind: uint8(e.Kind), Amount: e.Amount})
+	d.Head = nextHead(before.Head, e)
 	d.Sum.Add(&before.Sum, &amount)
-	return d, b.tx.put(bucketDebits, debitKey(e.Account, e.ID), d)
+	bucket, key := b.tx.b.Bucket(bucketDebits), debitKey(e.Account, e.ID)
+	if again {
+		return d, bucket.Put(key, d.encode())
+	}
+	_, err := bucket.replaceOwn(key, d.encode(), 0, false)
+	return d, err
+}
+
+// nextHead is [quorum.NextHead] of an event.
+func nextHead(before common.Hash, e Event) common.Hash {
+	var buffer [160]byte
+	to := append(buffer[:0], before[:]...)
+	to = appendHeader(to, 0xc0, rlp.IntSize(e.ID)+rlp.IntSize(uint64(e.Kind))+int(rlp.StringSize(e.Amount)))
+	to = rlp.AppendUint64(rlp.AppendUint64(to, e.ID), uint64(e.Kind))
+	return crypto.Keccak256Hash(appendString(to, e.Amount))
 }
 
 // relink renews the links beyond an inserted one and returns the last.
@@ -134,7 +151,7 @@ func (b *book) relink(account common.Address, after uint64, last debit) (debit, 
 		if err != nil || !ok {
 			return last, errors.Join(err, fmt.Errorf("%w: debit %d without its event", ErrCorrupt, l.id))
 		}
-		if last, err = b.link(last, e, l.d.Amount); err != nil {
+		if last, err = b.link(last, e, l.d.Amount, true); err != nil {
 			return last, err
 		}
 	}
@@ -152,12 +169,13 @@ const (
 	FreezeOverdraft      FreezeCode = "overdraft" // by withdrawal: ends when that withdrawal is covered
 	FreezeHead           FreezeCode = "two-heads"
 	FreezeOperator       FreezeCode = "operator"
+	FreezeMaximum        FreezeCode = "event-maximum" // by event: a row above the policy's maximum for its kind
 )
 
 // Freeze is one reason for which an account gets no verdict. An account is frozen while it has any.
 type Freeze struct {
 	Code     FreezeCode
-	Ref      uint64 // the withdrawal of an overdraft, else 0
+	Ref      uint64 // the withdrawal of an overdraft, the event above a maximum, else 0
 	Text     string
 	Evidence []uint64 // event ids
 	Since    uint64   // unix ms by this node's clock

@@ -111,6 +111,29 @@ const MaxHeld = 65_536
 // with it: Appended.Hold says so, and the next Append, also of no events, tries again. After an error the transaction must
 // fail.
 func (tx *Tx) Append(events []Event, in Intake) (Appended, error) {
+	return tx.append(encodeAll(events), in)
+}
+
+// entry is an event with its RLP, which the log stores and ranges hash: it is encoded once.
+type entry struct {
+	Event
+	rlp []byte
+}
+
+// encodeAll encodes a page into one piece of memory.
+func encodeAll(events []Event) []entry {
+	out := make([]entry, len(events))
+	buffer := make([]byte, 0, 64*len(events))
+	for i, e := range events {
+		at := len(buffer)
+		buffer = appendEvent(buffer, &e)
+		out[i] = entry{e, buffer[at:len(buffer):len(buffer)]}
+	}
+	return out
+}
+
+// append is Append of encoded events.
+func (tx *Tx) append(events []entry, in Intake) (Appended, error) {
 	fresh, err := tx.screen(events)
 	if err != nil {
 		return Appended{}, err
@@ -140,16 +163,18 @@ func (tx *Tx) Append(events []Event, in Intake) (Appended, error) {
 }
 
 // bookAll books in id order up to the first event that may not be booked; what is left is returned.
-func (b *book) bookAll(queue []Event) (held []Event, err error) {
-	for i, e := range queue {
-		ok, err := b.mayBook(e)
+func (b *book) bookAll(queue []entry) (held []entry, err error) {
+	for i := range queue {
+		e := &queue[i]
+		ok, err := b.mayBook(e.Event)
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
 			return queue[i:], nil
 		}
-		if err := b.post(e); err != nil {
+		b.rlp = e.rlp
+		if err := b.post(e.Event); err != nil {
 			return nil, fmt.Errorf("book event %d: %w", e.ID, err)
 		}
 	}
@@ -157,13 +182,16 @@ func (b *book) bookAll(queue []Event) (held []Event, err error) {
 }
 
 // screen refuses what no honest Relay sends and drops what is in the books already.
-func (tx *Tx) screen(events []Event) (fresh []Event, err error) {
+func (tx *Tx) screen(events []entry) (fresh []entry, err error) {
 	t, err := tx.totals()
 	if err != nil {
 		return nil, err
 	}
+	log, held := tx.b.Bucket(bucketLog), tx.b.Bucket(bucketHeld)
+	first, _ := held.Cursor().First()
 	var last uint64
-	for _, e := range events {
+	for i := range events {
+		e := &events[i]
 		switch {
 		case e.ID <= last:
 			return nil, fmt.Errorf("%w: event %d after %d in one page", ErrHostile, e.ID, last)
@@ -171,27 +199,31 @@ func (tx *Tx) screen(events []Event) (fresh []Event, err error) {
 			return nil, fmt.Errorf("%w: event %d has the unknown kind %d", ErrHostile, e.ID, e.Kind)
 		}
 		last = e.ID
-		known := tx.b.Bucket(bucketHeld).Get(be64(e.ID))
-		if row := tx.b.Bucket(bucketLog).Get(be64(e.ID)); row != nil && e.ID <= t.LastID {
-			known = row[rowHeader:]
+		if first == nil && e.ID > t.LastID {
+			fresh = append(fresh, *e)
+			continue // nothing to compare with: most rows, and all of a replay
 		}
-		if known == nil {
-			fresh = append(fresh, e)
+		was := held.Get(be64(e.ID))
+		if row := log.Get(be64(e.ID)); row != nil && e.ID <= t.LastID {
+			was = row[rowHeader:]
+		}
+		if was == nil {
+			fresh = append(fresh, *e)
 			continue
 		}
-		if now := encode(e); !bytes.Equal(known, now) {
-			return nil, &ChangedError{"event", e.ID, bytes.Clone(known), now}
+		if !bytes.Equal(was, e.rlp) {
+			return nil, &ChangedError{"event", e.ID, bytes.Clone(was), bytes.Clone(e.rlp)}
 		}
 	}
 	return fresh, nil
 }
 
 // queue merges fresh events with those that wait, by id.
-func (tx *Tx) queue(fresh []Event) ([]Event, error) {
-	var queue []Event
+func (tx *Tx) queue(fresh []entry) ([]entry, error) {
+	var queue []entry
 	err := tx.each(bucketHeld, nil, func(_, v []byte) error {
-		var e Event
-		if err := decode(v, &e); err != nil {
+		e := entry{rlp: bytes.Clone(v)}
+		if err := decodeEvent(v, &e.Event); err != nil {
 			return err
 		}
 		for len(fresh) > 0 && fresh[0].ID < e.ID {
@@ -200,6 +232,9 @@ func (tx *Tx) queue(fresh []Event) ([]Event, error) {
 		queue = append(queue, e)
 		return nil
 	})
+	if len(queue) == 0 {
+		return fresh, err
+	}
 	return append(queue, fresh...), err
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -47,7 +48,14 @@ func (b *book) log(e Event, flags byte) error {
 	}
 	log := b.tx.b.Bucket(bucketLog)
 	log.b.FillPercent = logFill
-	if err := log.Put(be64(e.ID), join(be64(a.Last), []byte{flags}, encode(e))); err != nil {
+	body := b.rlp
+	if body == nil {
+		body = encodeEvent(&e)
+	}
+	var key [8]byte
+	binary.BigEndian.PutUint64(key[:], e.ID)
+	value := binary.BigEndian.AppendUint64(make([]byte, 0, rowHeader+len(body)+sumSize), a.Last)
+	if _, err := log.replaceOwn(key[:], append(append(value, flags), body...), 0, false); err != nil {
 		return err
 	}
 	a.Last = e.ID
@@ -64,7 +72,8 @@ func row(raw []byte) (e Event, prev uint64, flags byte, err error) {
 	if len(raw) < rowHeader {
 		return e, 0, 0, fmt.Errorf("%w: row of %d bytes", ErrCorrupt, len(raw))
 	}
-	return e, readBE64(raw[:8]), raw[8], decode(raw[rowHeader:], &e)
+	err = decodeEvent(raw[rowHeader:], &e)
+	return e, readBE64(raw[:8]), raw[8], err
 }
 
 // Event returns a booked event.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
+
+	"conclave/quorum"
 )
 
 // maxAmountBits bounds an amount that counts. Ids are unique 64-bit numbers, so no sum of such amounts leaves 256 bits
@@ -26,14 +28,25 @@ type book struct {
 	tx       *Tx
 	in       Intake
 	totals   totals
-	accounts map[common.Address]*acct
+	accounts map[common.Address]*openAcct
 	dirty    []uint64 // closed ranges that a late row entered
+	rlp      []byte   // of the event that is being booked; nil when it is not at hand
 	alerts   []Alert
+}
+
+// openAcct is an account that a book holds, and what its record's place says.
+type openAcct struct {
+	acct
+	known bool   // it has a record
+	sum   uint32 // checksum of the record
+
+	asked    bool // upTo is read
+	approved uint64
 }
 
 func (tx *Tx) openBook(in Intake) (*book, error) {
 	t, err := tx.totals()
-	return &book{tx: tx, in: in, totals: t, accounts: map[common.Address]*acct{}}, err
+	return &book{tx: tx, in: in, totals: t, accounts: map[common.Address]*openAcct{}}, err
 }
 
 // close writes what changed.
@@ -44,9 +57,16 @@ func (b *book) close() error {
 	}
 	// In key order, which bbolt likes and which makes equal histories equal files.
 	slices.SortFunc(addresses, common.Address.Cmp)
-	for _, a := range addresses {
-		if err := b.tx.put(bucketAccounts, a[:], b.accounts[a]); err != nil {
+	bucket := b.tx.b.Bucket(bucketAccounts)
+	for _, address := range addresses {
+		a := b.accounts[address]
+		var err error
+		if a.sum, err = bucket.replaceOwn(address[:], a.encode(), a.sum, a.known); err != nil {
 			return err
+		}
+		a.known = true
+		if b.tx.warm != nil {
+			b.tx.warm[address] = a
 		}
 	}
 	if err := b.closeRanges(); err != nil {
@@ -62,7 +82,10 @@ func (b *book) alert(code AlertCode, s Severity, e Event, hint, format string, a
 // peek reads an account without making it known.
 func (b *book) peek(address common.Address) (acct, error) {
 	if a := b.accounts[address]; a != nil {
-		return *a, nil
+		return a.acct, nil
+	}
+	if a := b.tx.warm[address]; a != nil {
+		return a.acct, nil
 	}
 	a, _, err := b.tx.acct(address)
 	return a, err
@@ -70,18 +93,35 @@ func (b *book) peek(address common.Address) (acct, error) {
 
 // account returns an account for reading; change it through change only.
 func (b *book) account(address common.Address) (*acct, error) {
+	a, err := b.open(address)
+	return &a.acct, err
+}
+
+func (b *book) open(address common.Address) (*openAcct, error) {
 	if a := b.accounts[address]; a != nil {
 		return a, nil
 	}
-	a, known, err := b.tx.acct(address)
-	if err != nil {
-		return nil, err
+	if a := b.tx.warm[address]; a != nil {
+		a.asked = false
+		b.accounts[address] = a
+		return a, nil
 	}
-	if !known {
+	a := &openAcct{}
+	var raw []byte
+	raw, a.sum, a.known = b.tx.b.Bucket(bucketAccounts).read(address[:])
+	switch {
+	case raw != nil:
+		if err := a.decode(raw); err != nil {
+			return a, err
+		}
+	case a.known:
+		return a, b.tx.b.corrupt
+	default:
+		a.Head = quorum.AccountHead(address)
 		b.totals.Accounts++
 	}
-	b.accounts[address] = &a
-	return &a, nil
+	b.accounts[address] = a
+	return a, nil
 }
 
 // change alters an account and carries the change into the totals.
@@ -162,8 +202,15 @@ func (b *book) excluded(e Event) (bool, error) {
 	if e.ID <= b.tx.ResolvedUpTo(e.Account) {
 		return true, nil // its row takes nothing: the operators' list does
 	}
-	upTo, err := b.tx.ApprovedUpTo(e.Account)
-	return upTo > e.ID, err
+	a := b.accounts[e.Account]
+	if a == nil || !a.asked {
+		upTo, err := b.tx.ApprovedUpTo(e.Account)
+		if a == nil || err != nil {
+			return upTo > e.ID, err
+		}
+		a.asked, a.approved = true, upTo
+	}
+	return a.approved > e.ID, nil
 }
 
 // postDebit puts a debit at its place in the account's chain. Order matters for debits only: one that comes late may stand

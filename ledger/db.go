@@ -51,6 +51,8 @@ type Ledger struct {
 type Tx struct {
 	b *store
 	l *Ledger
+
+	warm map[common.Address]*openAcct // accounts as the last commit left them, in a replay; else nil
 }
 
 // databaseFile is the database in its directory.
@@ -95,7 +97,7 @@ func (l *Ledger) Close() error { return l.db.Close() }
 func (l *Ledger) View(fn func(*Tx) error) error {
 	return l.db.View(func(b *bolt.Tx) error {
 		s := newStore(b)
-		return s.sound(fn(&Tx{s, l}))
+		return s.sound(fn(&Tx{b: s, l: l}))
 	})
 }
 
@@ -113,7 +115,7 @@ func (l *Ledger) Update(fn func(*Tx) error) error {
 func (l *Ledger) commit(fn func(*Tx) error) (mark Mark, err error) {
 	err = l.db.Update(func(b *bolt.Tx) error {
 		s := newStore(b)
-		tx := &Tx{s, l}
+		tx := &Tx{b: s, l: l}
 		if err := s.sound(fn(tx)); err != nil {
 			return err
 		}

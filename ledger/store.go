@@ -140,14 +140,20 @@ func (b *bucket) open(key, raw []byte) []byte {
 // Get returns a value, nil when there is none.
 func (b *bucket) Get(key []byte) []byte { return b.open(key, b.b.Get(key)) }
 
+// read is Get with the record's checksum; of a record that does not verify the value is nil, and known is true.
+func (b *bucket) read(key []byte) (value []byte, sum uint32, known bool) {
+	raw := b.b.Get(key)
+	if value = b.open(key, raw); value != nil {
+		sum = binary.BigEndian.Uint32(raw[len(value):])
+	}
+	return value, sum, raw != nil
+}
+
 // Put stores a value.
 func (b *bucket) Put(key, value []byte) error {
-	was, known := uint32(0), false
-	if raw := b.b.Get(key); raw != nil {
-		if b.open(key, raw) == nil {
-			return b.s.corrupt
-		}
-		was, known = binary.BigEndian.Uint32(raw[len(raw)-sumSize:]), true
+	old, was, known := b.read(key)
+	if known && old == nil {
+		return b.s.corrupt
 	}
 	_, err := b.replace(key, value, was, known)
 	return err

@@ -67,7 +67,7 @@ func (b *book) refundWaitsFor(e Event, amount uint256.Int) (bool, error) {
 }
 
 // keepHold stores what waits, forgets what was booked, and remembers since when intake stands still.
-func (b *book) keepHold(booked, held []Event) (*Hold, error) {
+func (b *book) keepHold(booked, held []entry) (*Hold, error) {
 	bucket := b.tx.b.Bucket(bucketHeld)
 	if len(held) > MaxHeld {
 		return nil, ErrHoldFull
@@ -80,11 +80,11 @@ func (b *book) keepHold(booked, held []Event) (*Hold, error) {
 		}
 	}
 	for _, e := range held {
-		key, value := be64(e.ID), encode(e)
-		if bytes.Equal(bucket.Get(key), value) {
+		key := be64(e.ID)
+		if bytes.Equal(bucket.Get(key), e.rlp) {
 			continue
 		}
-		if err := bucket.Put(key, value); err != nil {
+		if err := bucket.Put(key, e.rlp); err != nil {
 			return nil, err
 		}
 	}
@@ -92,7 +92,7 @@ func (b *book) keepHold(booked, held []Event) (*Hold, error) {
 }
 
 // holdState starts, renews or ends the hold.
-func (b *book) holdState(held []Event) (*Hold, error) {
+func (b *book) holdState(held []entry) (*Hold, error) {
 	h, stood, err := b.tx.HoldSince()
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (b *book) holdState(held []Event) (*Hold, error) {
 	h.Event, h.Uncovered, h.Max = 0, b.totals.Uncovered, limit
 	var first Event
 	if len(held) > 0 {
-		first = held[0]
+		first = held[0].Event
 		h.Event = first.ID
 	}
 	if !stood {

@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync/atomic"
+
+	"github.com/ethereum/go-ethereum/common"
+)
+
+// Bounds of a replay's memory. A commit costs two syncs and writes every page that it touched, so larger ones are cheaper
+// by the event.
+const (
+	// replayEvents bounds the events of one commit: with those that are read ahead some thirty megabytes.
+	replayEvents = 65_536
+	// replayPages bounds the pages that one commit changes, as estimated: where there are many accounts, nearly each one is
+	// on a page of its own, which is held twice until it is written.
+	replayPages = 20000
+	// replayAccounts bounds the accounts that stay at hand between commits.
+	replayAccounts = 131_072
+
+	// perPage is a low guess at how many accounts or links a page holds.
+	perPage = 24
+)
+
+// Replayed says what a replay did.
+type Replayed struct {
+	Events  uint64
+	Commits uint64
+	Alerts  uint64
+}
+
+// Replay books a recorded log, ids ascending, with many events to a commit; each commit is durable. What lies in the books
+// already is compared, so an interrupted replay goes on where it ended. It reads and encodes the next events while the
+// ones before are booked. The log must not pass the policy's uncovered maximum: a replay that would wait is an error.
+// progress, which may be nil, is told after each commit how many events were taken so far.
+func (l *Ledger) Replay(ctx context.Context, log iter.Seq2[Event, error], in Intake, progress func(events uint64)) (out Replayed, err error) {
+	warm := map[common.Address]*openAcct{}
+	size := &replaySize{}
+	err = pipelined(ctx, log, size, func(page []entry) error {
+		var done Appended
+		err := l.Update(func(tx *Tx) (err error) {
+			tx.warm = warm
+			if done, err = tx.append(page, in); err != nil {
+				return err
+			}
+			return size.learn(tx)
+		})
+		if err != nil {
+			return err
+		}
+		forget(warm, replayAccounts)
+		out.Events += uint64(len(page))
+		out.Commits++
+		out.Alerts += uint64(len(done.Alerts))
+		if progress != nil {
+			progress(out.Events)
+		}
+		if done.Hold != nil {
+			return fmt.Errorf("replay: event %d would leave %s wei uncovered, %s may be", done.Hold.Event, done.Hold.Uncovered.Dec(), done.Hold.Max.Dec())
+		}
+		return nil
+	})
+	return out, err
+}
+
+// forget drops accounts, whichever come first, down to a number.
+func forget(warm map[common.Address]*openAcct, most int) {
+	for a := range warm {
+		if len(warm) <= most {
+			return
+		}
+		delete(warm, a)
+	}
+}
+
+// replaySize tells how many pages a commit may change, by how large the books are.
+type replaySize struct{ accounts, links atomic.Uint64 }
+
+func (s *replaySize) learn(tx *Tx) error {
+	accounts, links := tx.b.Bucket(bucketAccounts), tx.b.Bucket(bucketDebits)
+	if !accounts.readSum() || !links.readSum() {
+		return tx.b.corrupt
+	}
+	s.accounts.Store(accounts.sum.count)
+	s.links.Store(links.sum.count)
+	return nil
+}
+
+// pages estimates what a commit changes: each account and link on a page of its own, but no more pages than there are.
+func (s *replaySize) pages(accounts, links int) int {
+	return int(min(uint64(accounts), s.accounts.Load()/perPage+uint64(accounts)/perPage) +
+		min(uint64(links), s.links.Load()/perPage+uint64(links)/perPage))
+}
+
+// pipelined reads a log on a goroutine of its own, one page ahead of take.
+func pipelined(ctx context.Context, log iter.Seq2[Event, error], size *replaySize, take func([]entry) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	pages := make(chan []entry)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(pages)
+		failed <- produce(ctx, log, size, pages)
+	}()
+	var err error
+	for page := range pages {
+		if err = take(page); err != nil {
+			break
+		}
+	}
+	stop()
+	for range pages { // the producer may stand before a send
+	}
+	if read := <-failed; err == nil {
+		err = read
+	}
+	return err
+}
+
+// produce cuts a log into pages that one commit takes.
+func produce(ctx context.Context, log iter.Seq2[Event, error], size *replaySize, pages chan<- []entry) error {
+	var page []entry
+	var buffer []byte
+	links, touched := 0, map[common.Address]struct{}{}
+	send := func() error {
+		if len(page) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case pages <- page:
+		}
+		page, buffer, links = make([]entry, 0, len(page)), make([]byte, 0, len(buffer)), 0
+		clear(touched)
+		return nil
+	}
+	for e, err := range log {
+		if err != nil {
+			return err
+		}
+		// A buffer that grows moves, and what was cut from it before stays as it was.
+		at := len(buffer)
+		buffer = appendEvent(buffer, &e)
+		page = append(page, entry{e, buffer[at:len(buffer):len(buffer)]})
+		touched[e.Account] = struct{}{}
+		if e.Kind.Debit() {
+			links++
+		}
+		if len(page) == replayEvents || size.pages(len(touched), links) >= replayPages {
+			if err := send(); err != nil {
+				return err
+			}
+		}
+	}
+	return send()
+}
