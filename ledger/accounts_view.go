@@ -107,9 +107,12 @@ func (tx *Tx) Totals() (Totals, error) {
 
 // StateHash is one hash over the books: nodes with equal logs, proofs, decisions and clocks have equal ones. Times of
 // this node's own (since when something is held or frozen) and the order in which rows came are left out.
-func (tx *Tx) StateHash() (common.Hash, error) {
+func (tx *Tx) StateHash() (common.Hash, error) { return tx.hashOf(booksBuckets()) }
+
+// hashOf is StateHash over some buckets.
+func (tx *Tx) hashOf(buckets [][]byte) (common.Hash, error) {
 	h := crypto.NewKeccakState()
-	for _, name := range booksBuckets() {
+	for _, name := range buckets {
 		// Held events wait for this node's own proofs; the meta records hold times and links.
 		if string(name) == string(bucketBooks) || string(name) == string(bucketHeld) {
 			continue
