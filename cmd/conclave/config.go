@@ -101,6 +101,13 @@ func checkHome(home string) (checkedHome, error) {
 		clear(password)
 		found.Password = true
 	}
+	if path := c.WebhookSecretPath(); path != "" {
+		secret, err := config.ReadPassword(path)
+		if err != nil {
+			return found, cli.With(cli.Usage, fmt.Errorf("webhook secret: %w", err), cli.HintOf(err))
+		}
+		clear(secret)
+	}
 	found.Home, found.Address = c.Home(), crypto.PubkeyToAddress(key.PublicKey)
 	for _, l := range c.Lanes {
 		found.Lanes = append(found.Lanes, checkedHomeLane{l.Network, len(l.Endpoints)})

@@ -9,7 +9,6 @@ import (
 
 	"conclave/cmd/conclave/internal/cli"
 	"conclave/node"
-	"conclave/node/api"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
@@ -116,26 +115,6 @@ func newPeers(env *cli.Env) *cobra.Command {
 					fmt.Sprint(p.Dropped), strings.Join(p.Multiaddrs, " ")})
 			}
 			return env.Table(w, []string{"ADDRESS", "STATE", "SINCE", "REFUSED", "THROTTLED", "DROPPED", "LISTENS ON"}, rows)
-		})
-	})
-}
-
-func newAlerts(env *cli.Env) *cobra.Command {
-	return question(env, "alerts", "What called for people, the newest first", cobra.NoArgs, func(t target, _ []string) error {
-		alerts, raw, err := ask[[]api.Alert](t, "custodian_alerts")
-		if err != nil {
-			return err
-		}
-		return env.Print(raw, func(w io.Writer) error {
-			var rows [][]string
-			for _, a := range alerts {
-				state := "stands"
-				if a.Over {
-					state = "over"
-				}
-				rows = append(rows, []string{a.Last.Format(time.RFC3339), a.Severity, a.Code, state, fmt.Sprint(a.Count), a.Text, a.Hint})
-			}
-			return env.Table(w, []string{"LAST", "SEVERITY", "CODE", "STATE", "TIMES", "WHAT", "WHAT TO DO"}, rows)
 		})
 	})
 }

@@ -41,7 +41,8 @@ var (
 
 // Alert is what custodian_alerts answers for each alert.
 type Alert struct {
-	Code     string    `json:"code"`
+	Key      string    `json:"key"`      // one for everything about one cause
+	Code     string    `json:"code"`     // see docs/alerts.md
 	Severity string    `json:"severity"` // info, warning, critical
 	Text     string    `json:"text"`
 	Hint     string    `json:"hint"`
@@ -54,7 +55,7 @@ type Alert struct {
 func alertsOf(in []node.Alert) []Alert {
 	out := make([]Alert, len(in))
 	for i, a := range in {
-		out[i] = Alert{a.Code, a.Severity.String(), a.Text, a.Hint, a.First.UTC(), a.Last.UTC(), a.Count, a.Over}
+		out[i] = Alert{a.Key, a.Code, a.Severity.String(), a.Text, a.Hint, a.First.UTC(), a.Last.UTC(), a.Count, a.Over}
 	}
 	return out
 }

@@ -7,13 +7,14 @@ import (
 
 // Config is config.toml. Each field's doc tag becomes the comment in the file and the row in docs/config.md.
 type Config struct {
-	Node  Node   `toml:"node" doc:"This node, and where its files are."`
-	Relay Relay  `toml:"relay" doc:"Where the Relay's log comes from."`
-	P2P   P2P    `toml:"p2p" doc:"The wire between members."`
-	TSS   TSS    `toml:"tss" doc:"Signing together."`
-	Vault Vault  `toml:"vault" doc:"The sealed key shares."`
-	API   API    `toml:"api" doc:"What this node answers to its operator."`
-	Lanes []Lane `toml:"lane" doc:"One [[lane]] for each lane of the genesis document: this node's own view of that chain."`
+	Node   Node   `toml:"node" doc:"This node, and where its files are."`
+	Relay  Relay  `toml:"relay" doc:"Where the Relay's log comes from."`
+	P2P    P2P    `toml:"p2p" doc:"The wire between members."`
+	TSS    TSS    `toml:"tss" doc:"Signing together."`
+	Vault  Vault  `toml:"vault" doc:"The sealed key shares."`
+	API    API    `toml:"api" doc:"What this node answers to its operator."`
+	Alerts Alerts `toml:"alerts" doc:"How this node calls for people; docs/alerts.md lists what for."`
+	Lanes  []Lane `toml:"lane" doc:"One [[lane]] for each lane of the genesis document: this node's own view of that chain."`
 
 	home string // set by Load
 }
@@ -59,6 +60,18 @@ type API struct {
 	Listen      string `toml:"listen" doc:"Host and port of JSON-RPC, health, metrics and dashboard."`
 	Socket      string `toml:"socket" doc:"The unix socket for commands of this machine's operator."`
 	AllowRemote bool   `toml:"allow_remote" doc:"Allow listen to be more than loopback. The API asks no password: whoever reaches it reads all."`
+}
+
+// Alerts is the section [alerts].
+type Alerts struct {
+	Webhook           string   `toml:"webhook" doc:"URL that every message is posted to as JSON, https, or http on loopback. It may hold a service's token. Empty: messages are logged and listed only."`
+	WebhookSecretFile string   `toml:"webhook_secret_file" doc:"File with the secret that signs each body, one line of at least 16 bytes, mode 0600. Empty: bodies are not signed."`
+	Heartbeat         Duration `toml:"heartbeat" doc:"How often a message says that every part of this node works. None comes while one part stands still. 0s: none is sent."`
+	RemindCritical    Duration `toml:"remind_critical" doc:"When a critical alert that stands is told again; each time after twice as long."`
+	RemindMost        Duration `toml:"remind_most" doc:"What that grows to."`
+	RemindWarning     Duration `toml:"remind_warning" doc:"How often a warning that stands is told again."`
+	PerMinute         int      `toml:"per_minute" doc:"Messages in a minute; what comes on top is counted in one summary. Half is kept for critical ones, and the first of each code always passes."`
+	WithdrawalLate    Duration `toml:"withdrawal_late" doc:"How long a withdrawal may wait for its verdict or payment, or a report for the Relay, before an alert names why."`
 }
 
 // Lane is one [[lane]].
@@ -109,7 +122,11 @@ func Default() Config {
 		},
 		TSS:   TSS{RoundTimeout: Duration(10 * time.Second)},
 		Vault: Vault{Dir: "vault"},
-		API:   API{Listen: fmt.Sprintf("127.0.0.1:%d", DefaultAPIPort), Socket: "conclave.sock"},
+		Alerts: Alerts{
+			Heartbeat: Duration(10 * time.Minute), RemindCritical: Duration(time.Hour), RemindMost: Duration(24 * time.Hour),
+			RemindWarning: Duration(24 * time.Hour), PerMinute: 20, WithdrawalLate: Duration(30 * time.Minute),
+		},
+		API: API{Listen: fmt.Sprintf("127.0.0.1:%d", DefaultAPIPort), Socket: "conclave.sock"},
 	}
 }
 

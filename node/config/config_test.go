@@ -90,6 +90,7 @@ func TestLoad(t *testing.T) {
 		require.Equal(t, filepath.Join(dir, want), got)
 	}
 	require.Empty(t, c.PasswordPath(), "none given")
+	require.Empty(t, c.WebhookSecretPath(), "none given")
 	c.Vault.PasswordFile = "/run/credentials/password"
 	require.Equal(t, "/run/credentials/password", c.PasswordPath())
 
@@ -105,7 +106,7 @@ func TestLoadRefusesInOneLine(t *testing.T) {
 	text := string(Write(complete()))
 	for what, c := range map[string]struct{ from, to, want string }{
 		"unknown key":          {"[relay]", "[relay]\nspeed = 1", "line 18: unknown key relay.speed"},
-		"unknown section":      {"[tss]", "[alerts]\nwebhook = \"x\"\n[tss]", "unknown key alerts"},
+		"unknown section":      {"[tss]", "[horoscope]\nsign = \"x\"\n[tss]", "unknown key horoscope"},
 		"a key twice":          {"fanout = 6", "fanout = 6\nfanout = 7", "line"},
 		"a number as text":     {"fanout = 6", "fanout = \"six\"", "p2p.fanout: a value of another type"},
 		"a float":              {"throttle_max = 2000", "throttle_max = 2e3", "p2p.throttle_max"},
@@ -128,6 +129,15 @@ func TestLoadRefusesInOneLine(t *testing.T) {
 		"no socket":            {`socket = "conclave.sock"`, `socket = ""`, "api.socket"},
 		"an unknown level":     {`log_level = "info"`, `log_level = "loud"`, "node.log_level"},
 		"no name":              {`name = "conclave"`, `name = ""`, "node.name"},
+		"a webhook in clear":   {`webhook = ""`, `webhook = "http://hook.example/key=abc"`, "alerts.webhook must be https"},
+		"a webhook elsewhere":  {`webhook = ""`, `webhook = "ftp://127.0.0.1/key=abc"`, "alerts.webhook must be https"},
+		"a lonely secret":      {`webhook_secret_file = ""`, `webhook_secret_file = "s"`, "signs nothing without alerts.webhook"},
+		"a hectic heart":       {`heartbeat = "10m0s"`, `heartbeat = "1s"`, "alerts.heartbeat must be between"},
+		"a nagging alert":      {`remind_critical = "1h0m0s"`, `remind_critical = "1s"`, "alerts.remind_critical"},
+		"a shrinking reminder": {`remind_most = "24h0m0s"`, `remind_most = "30m"`, "alerts.remind_most must be between 1h0m0s"},
+		"a rare warning":       {`remind_warning = "24h0m0s"`, `remind_warning = "999h"`, "alerts.remind_warning"},
+		"no message at all":    {`per_minute = 20`, `per_minute = 0`, "alerts.per_minute"},
+		"a hasty withdrawal":   {`withdrawal_late = "30m0s"`, `withdrawal_late = "0s"`, "alerts.withdrawal_late"},
 		"no network":           {`network = "devnet"`, `network = ""`, "lane[0].network"},
 		"no endpoint":          {`endpoints = [`, `endpoints = [] # [`, "lane[0].endpoints"},
 		"a websocket":          {`http://127.0.0.1:8545`, `ws://127.0.0.1:8545`, "lane[0].endpoints"},
@@ -155,6 +165,20 @@ func TestRemoteAPIMustBeAskedFor(t *testing.T) {
 	for _, local := range []string{"localhost:1", "[::1]:1", "127.0.0.2:1"} {
 		c.API.Listen, c.API.AllowRemote = local, false
 		require.NoError(t, c.Validate(), local)
+	}
+}
+
+func TestWebhooks(t *testing.T) {
+	c := complete()
+	for _, url := range []string{"https://hooks.example/T0/secret?x=1", "http://127.0.0.1:9/a", "http://localhost/a", "http://[::1]:9/a", "https://me:pw@hooks.example"} {
+		c.Alerts.Webhook, c.Alerts.WebhookSecretFile, c.Alerts.Heartbeat = url, "webhook.secret", 0
+		require.NoError(t, c.Validate(), url)
+	}
+	for _, url := range []string{"hooks.example", "http://10.0.0.1/a", "https:///nowhere", "https://hooks.example/#part", "https://hooks.example/" + strings.Repeat("a", 3000)} {
+		c.Alerts.Webhook = url
+		err := c.Validate()
+		require.ErrorContains(t, err, "alerts.webhook")
+		require.NotContains(t, err.Error(), url)
 	}
 }
 

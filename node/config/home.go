@@ -191,5 +191,8 @@ func (c Config) VaultPath() string { return c.resolve(c.Vault.Dir) }
 // PasswordPath is the vault's password file, "" for none.
 func (c Config) PasswordPath() string { return c.resolve(c.Vault.PasswordFile) }
 
+// WebhookSecretPath is the file of the webhook's secret, "" for none.
+func (c Config) WebhookSecretPath() string { return c.resolve(c.Alerts.WebhookSecretFile) }
+
 // SocketPath is the operator's unix socket.
 func (c Config) SocketPath() string { return c.resolve(c.API.Socket) }

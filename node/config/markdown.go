@@ -15,7 +15,7 @@ const homeLayout = "" +
 	"| member.json | 0644 | the member record that was sent to the others |\n" +
 	"| genesis.json | 0644 | the genesis document that this node joined |\n" +
 	"| vault/ | 0700 | sealed key shares and preparameters |\n" +
-	"| data/ | 0700 | ledger.db, the books; and the record of votes that must never go back |\n" +
+	"| data/ | 0700 | ledger.db, the books; the record of votes that must never go back; alerts.json, what stands and was told |\n" +
 	"| conclave.sock | 0600 | the operator's socket, while the node runs |\n"
 
 // Markdown is docs/config.md.

@@ -26,6 +26,15 @@ const (
 	maxNodeName     = 64
 	maxThrottleMax  = 10_000_000
 	networkNameSize = 64
+
+	minHeartbeat = 10 * time.Second // parts end a pass every few seconds
+	maxHeartbeat = 24 * time.Hour
+	minRemind    = time.Minute
+	maxRemind    = 7 * 24 * time.Hour
+	minLate      = time.Minute // a payment waits for its final block
+	maxLate      = 7 * 24 * time.Hour
+	maxPerMinute = 1000
+	maxWebhook   = 2048 // bytes of its URL
 )
 
 // KeyError says which key of the file has a value that cannot be.
@@ -65,6 +74,7 @@ func (c Config) Validate() error {
 	k.between("tss.round_timeout", c.TSS.RoundTimeout, minRound, maxRound)
 	k.want(c.Vault.Dir != "", "vault.dir", "must not be empty")
 	k.api(c.API)
+	k.alerts(c.Alerts)
 	k.lanes(c.Lanes)
 	return k.err
 }
@@ -104,6 +114,25 @@ func (c *checker) api(a API) {
 	c.want(a.AllowRemote || loopback(host), "api.listen",
 		"%q is not loopback: the API asks no password; set api.allow_remote = true if a proxy guards it", a.Listen)
 	c.want(a.Socket != "" && len(a.Socket) <= maxSocketPath, "api.socket", "must have 1 to %d bytes", maxSocketPath)
+}
+
+func (c *checker) alerts(a Alerts) {
+	// The URL may hold a service's token: it is never shown.
+	c.want(a.Webhook == "" || webhookURL(a.Webhook), "alerts.webhook", "must be https://…, or http://… on loopback: messages name accounts and amounts")
+	c.want(a.Webhook != "" || a.WebhookSecretFile == "", "alerts.webhook_secret_file", "signs nothing without alerts.webhook")
+	if a.Heartbeat != 0 {
+		c.between("alerts.heartbeat", a.Heartbeat, minHeartbeat, maxHeartbeat)
+	}
+	c.between("alerts.remind_critical", a.RemindCritical, minRemind, maxRemind)
+	c.between("alerts.remind_most", a.RemindMost, time.Duration(a.RemindCritical), maxRemind)
+	c.between("alerts.remind_warning", a.RemindWarning, minRemind, maxRemind)
+	c.number("alerts.per_minute", a.PerMinute, 1, maxPerMinute)
+	c.between("alerts.withdrawal_late", a.WithdrawalLate, minLate, maxLate)
+}
+
+func webhookURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= maxWebhook && u.Fragment == "" && endpointURL(s) && (u.Scheme == "https" || loopback(u.Hostname()))
 }
 
 func (c *checker) lanes(lanes []Lane) {

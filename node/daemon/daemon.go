@@ -74,10 +74,10 @@ func (d *Daemon) open(ctx context.Context, h home, o Options) error {
 	}
 	d.node, err = node.New(node.Config{
 		Key: h.key, Genesis: h.genesis, DataDir: h.cfg.DataPath(), Development: Development(h.genesis),
-		RelayPoll: time.Duration(h.cfg.Relay.Poll), RoundTimeout: time.Duration(h.cfg.TSS.RoundTimeout), Log: d.log,
+		RelayPoll: time.Duration(h.cfg.Relay.Poll), RoundTimeout: time.Duration(h.cfg.TSS.RoundTimeout), Alerts: rules(h.cfg.Alerts), Log: d.log,
 	}, node.Parts{
 		Network: func(in p2p.Handlers) (p2p.Network, error) { return d.network(h, in) },
-		Relay:   h.relay, Chains: chains, Vault: keys{d.vault, ctx, o.Note},
+		Relay:   h.relay, Chains: chains, Vault: keys{d.vault, ctx, o.Note}, Notifier: h.notifier,
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 
+	"conclave/node"
 	"conclave/node/config"
 	"conclave/quorum"
 	"conclave/quorum/governance"
@@ -29,6 +30,8 @@ type home struct {
 	genesis quorum.Genesis
 	key     *ecdsa.PrivateKey
 	relay   *relay.Client
+
+	notifier node.Notifier // nil without a webhook
 }
 
 func (h home) self() common.Address { return crypto.PubkeyToAddress(h.key.PublicKey) }
@@ -40,7 +43,7 @@ func readHome(dir string) (home, error) {
 		return home{}, err
 	}
 	h := home{cfg: cfg}
-	for _, step := range []func() error{h.checkModes, h.readGenesis, h.readKeys, h.checkLanes} {
+	for _, step := range []func() error{h.checkModes, h.readGenesis, h.readKeys, h.checkLanes, h.readWebhook} {
 		if err := step(); err != nil {
 			return home{}, err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"conclave/ledger"
 	"conclave/node"
 )
 
@@ -185,12 +186,20 @@ func (e emit) node(s node.Status) {
 func (e emit) alerts(all []node.Alert) {
 	type key struct{ code, severity string }
 	standing, raised := map[key]float64{}, map[key]float64{}
+	open := map[string]float64{}
+	for _, s := range []ledger.Severity{ledger.Info, ledger.Warning, ledger.Critical} {
+		open[s.String()] = 0 // a series that is absent cannot be compared with a bound
+	}
 	for _, a := range all {
 		k := key{a.Code, a.Severity.String()}
 		raised[k] += float64(a.Count)
 		if !a.Over {
 			standing[k]++
+			open[k.severity]++
 		}
+	}
+	for severity, n := range open {
+		e.put("alerts_open", n, severity)
 	}
 	for k, n := range raised {
 		e.put("alerts", standing[k], k.code, k.severity)

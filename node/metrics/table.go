@@ -37,6 +37,7 @@ func catalogue() []metric {
 		{"founded", gauge, "1 once the committee has a key.", nil},
 		{"reasons", gauge, "Why something does not go on, by code: how many.", []string{"code"}},
 		{"alerts", gauge, "Alerts whose cause still stands.", []string{"code", "severity"}},
+		{"alerts_open", gauge, "Alerts whose cause still stands, by severity; 0 when there are none.", []string{"severity"}},
 		{"alerts_raised_total", counter, "How often alerts were raised, of those that are still held.", []string{"code", "severity"}},
 
 		{"member_connected", gauge, "1 while the member is connected.", member},
