@@ -168,6 +168,8 @@ func doorAlerts() []AlertKind {
 			Do: "Look whether the Relay answers and does nothing; the payment itself is done."},
 		{Code: codeChainDown, Severity: ledger.Warning, Meaning: "Too few of a lane's endpoints answer. Payouts on the lane wait.",
 			Ends: "enough answer alike", Do: "Check the lane's endpoints."},
+		{Code: codeWalletLow, Severity: ledger.Warning, Meaning: "What a lane's payer has free does not cover the withdrawals that wait for it with the worst gas. What is covered goes on.",
+			Ends: "it is covered", Do: "Top up the payer's address; the text says what is short."},
 		{Code: codeChainSplit, Severity: ledger.Warning, Meaning: "Two endpoints of a lane answer differently. Payouts on the lane wait.",
 			Ends: "they answer alike", Do: "Find out which one lies or lags."},
 	}
@@ -193,6 +195,8 @@ func bookAlerts() []AlertKind {
 			Do: "Ask the Relay's operator for the signed record; check this node's clock."},
 		{Code: string(ledger.AlertUncovered), Severity: ledger.Critical, Meaning: "Debits without credit, over all accounts. Booking is held; the fuse follows after `hold_max`.",
 			Ends: "booking goes on", Do: "Look at the named account and at unproven deposits."},
+		{Code: codeOverpaid, Severity: ledger.Critical, Meaning: "Decisions pay more, with fees, than this node's books were ever credited. The fuse follows after `hold_max`.",
+			Ends: "the credits are there", Do: "Compare the books with another custodian's: this node was shown less, or more is paid than was earned."},
 		{Code: string(ledger.AlertRequestEvent), Severity: ledger.Critical, Meaning: "Two requests name one row.",
 			Do: "Compare with another custodian."},
 		{Code: string(ledger.AlertRequestStatus), Severity: ledger.Critical, Meaning: "The Relay's status of a withdrawal contradicts what was decided.",

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,6 +91,7 @@ type LaneStatus struct {
 	Gas      string          `json:"gas"`
 	Queue    int             `json:"queue"` // certified, undecided
 	Block    uint64          `json:"final_block"`
+	Flows    []FlowStatus    `json:"flows"` // what was there, came, went and is left, by token
 }
 
 // RoundStatus is the running height.
@@ -143,7 +145,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	if err := n.core.ask(ctx, func() { n.core.describe(&s) }); err != nil {
 		return Status{}, err
 	}
-	err := n.led.View(func(tx *ledger.Tx) error { return n.describeBooks(tx, &s) })
+	err := n.led.View(func(tx *ledger.Tx) error { return errors.Join(n.describeBooks(tx, &s), n.describeFlows(tx, &s)) })
 	if err != nil {
 		return Status{}, err
 	}
@@ -210,7 +212,7 @@ func (c *core) describeMembers(s *Status) {
 
 func (c *core) describeLanes(s *Status) {
 	for _, l := range c.state.Lanes {
-		out := LaneStatus{Network: l.Network, ChainID: l.ChainID, Token: l.Token, Balance: "0", Gas: "0"}
+		out := LaneStatus{Network: l.Network, ChainID: l.ChainID, Token: l.Token, Balance: "0", Gas: "0", Flows: []FlowStatus{}}
 		if c.state.Founded() {
 			payer, key := c.state.Payer, l.Key(c.state.Payer)
 			out.Payer, out.Next = &payer, c.state.NextNonce(key.Nonces())

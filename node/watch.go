@@ -33,10 +33,15 @@ type watcher struct {
 	sent  map[ledger.SlotKey]time.Time
 	odd   map[string]time.Time // since when this node sees what its decisions do not explain
 	after uint64
+
+	closed   uint64    // below this nonce every slot of the sequence is settled
+	flows    flows     // the payer's running accounts
+	overpaid time.Time // since when decisions pay more than was credited
 }
 
 // run looks at the lane every second, and at once when it is kicked.
 func (w *watcher) run(ctx context.Context) error {
+	w.flows = newFlows(w.lane, w.n.genesis.Lanes)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -70,6 +75,12 @@ func (w *watcher) report(ctx context.Context, err error) {
 }
 
 func (w *watcher) look(ctx context.Context) error {
+	if w.lane.Network == w.n.genesis.Lanes[0].Network { // one of the watchers looks at what concerns no lane
+		if err := w.outflow(); err != nil {
+			w.n.core.post(func() { w.n.core.stop(fmt.Errorf("sum up what is paid: %w", err)) })
+			return err
+		}
+	}
 	if err := w.broadcast(ctx); err != nil {
 		return err
 	}
@@ -93,8 +104,11 @@ func (w *watcher) survey(ctx context.Context) error {
 		return err
 	}
 	view := quorum.LaneView{Lane: key, Block: s.Final.Number, Nonce: s.Nonce, Balance: s.Token, Gas: s.Gas, BaseFee: s.Final.BaseFee}
-	w.n.core.post(func() { w.n.core.laneSeen(w.lane.Network, view) })
-	return w.checkNonce(ctx, key, s.Nonce)
+	w.n.core.post(func() { w.n.core.laneSeen(w.lane.Network, view); w.n.core.checkFunds(w.lane.Network, view) })
+	if err := w.checkNonce(ctx, key, s.Nonce); err != nil {
+		return err
+	}
+	return w.conserve(ctx, key, s)
 }
 
 // key names the lane once the committee has a payer.
@@ -112,18 +126,19 @@ func (w *watcher) key() (quorum.LaneKey, bool) {
 // checkNonce halts when the payer's final transactions cannot all be ours. A node that lags would halt everyone, so it
 // speaks only after it heard q−1 others lately and holds every decision that they show.
 func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint64) error {
-	settled, decided, err := w.counts(key)
+	settled, decided, err := w.counts(key, w.closed)
 	if err != nil {
 		return err
 	}
+	w.closed = w.closedAfter(key, w.closed)
 	if chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) == nil {
 		delete(w.odd, oddNonce)
 		return nil
 	}
-	since, core, odd := w.oddSince(oddNonce), w.n.core, false
+	since, core, odd, closed := w.oddSince(oddNonce), w.n.core, false, w.closed
 	asked := core.ask(ctx, func() {
 		// Decisions may have come in since: the books are read again where none can come in between.
-		if settled, decided, err = w.counts(key); err == nil {
+		if settled, decided, err = w.counts(key, closed); err == nil {
 			odd = core.caughtUp(since) && chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) != nil
 		}
 		if odd && final > w.lane.FirstNonce+decided {
@@ -141,22 +156,47 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 	return nil
 }
 
-// counts says how many of the sequence's slots are settled, and how many were decided.
-func (w *watcher) counts(key quorum.LaneKey) (settled, decided uint64, err error) {
-	err = w.n.led.View(func(tx *ledger.Tx) error {
+// counts says how many of the sequence's slots are settled, and how many were decided. Those below closed are all settled.
+func (w *watcher) counts(key quorum.LaneKey, closed uint64) (settled, decided uint64, err error) {
+	err = w.eachSlot(key, closed, func(_ uint64, done bool) {
+		if decided++; done {
+			settled++
+		}
+	})
+	before := max(closed, w.lane.FirstNonce) - w.lane.FirstNonce
+	return settled + before, decided + before, err
+}
+
+// closedAfter is the nonce below which every slot is settled: the next look begins there, not at the first payment ever.
+func (w *watcher) closedAfter(key quorum.LaneKey, closed uint64) uint64 {
+	closed = max(closed, w.lane.FirstNonce)
+	err := w.eachSlot(key, closed, func(nonce uint64, done bool) {
+		if done && nonce == closed {
+			closed++
+		}
+	})
+	if err != nil {
+		return 0
+	}
+	return closed
+}
+
+// eachSlot walks a sequence's slots from a nonce on, with whether an outcome certificate closed each.
+func (w *watcher) eachSlot(key quorum.LaneKey, from uint64, fn func(nonce uint64, done bool)) error {
+	return w.n.led.View(func(tx *ledger.Tx) error {
 		last, ok := tx.LastNonce(key.Nonces())
 		if !ok {
 			return nil
 		}
-		decided = last + 1 - w.lane.FirstNonce
-		return tx.Slots(func(s ledger.Slot, p ledger.Payout) error {
-			if s.Key.Nonces() == key.Nonces() && p.Stage >= ledger.StageSettled {
-				settled++
+		for n := max(from, w.lane.FirstNonce); n <= last; n++ {
+			p, _, err := tx.Payout(ledger.SlotKey{ChainID: key.ChainID, Payer: key.Payer, Nonce: n})
+			if err != nil {
+				return err
 			}
-			return nil
-		})
+			fn(n, p.Stage >= ledger.StageSettled)
+		}
+		return nil
 	})
-	return settled, decided, err
 }
 
 // oddNonce is what checkNonce finds odd; a slot's key is what seen does.
