@@ -169,6 +169,7 @@ const (
 	FreezeOverdraft      FreezeCode = "overdraft" // by withdrawal: ends when that withdrawal is covered
 	FreezeHead           FreezeCode = "two-heads"
 	FreezeOperator       FreezeCode = "operator"
+	FreezeAccrual        FreezeCode = "accrual"       // more credits within a window than the policy's ceiling
 	FreezeMaximum        FreezeCode = "event-maximum" // by event: a row above the policy's maximum for its kind
 )
 

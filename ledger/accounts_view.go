@@ -146,6 +146,9 @@ func timeless(bucket, v []byte) ([]byte, error) {
 		var f Freeze
 		err := decode(v, &f)
 		f.Since, f.Text = 0, ""
+		if f.Code == FreezeAccrual {
+			f.Evidence = nil // the row that came last, of several that are too much together
+		}
 		return encode(f), err
 	case string(bucketAccounts):
 		var a acct

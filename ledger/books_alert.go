@@ -44,6 +44,7 @@ const (
 	AlertVesting         AlertCode = "vesting-refused"      // a schedule or release that proves nothing
 	AlertUncovered       AlertCode = "uncovered-debits"     // intake is held
 	AlertRequestEvent    AlertCode = "request-event-shared" // two requests name one event
+	AlertAccrual         AlertCode = "accrual"              // more credits within a window than the ceiling: frozen
 	AlertRequestStatus   AlertCode = "request-status"       // the Relay's status contradicts what was decided
 )
 

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -32,6 +33,7 @@ type book struct {
 	dirty    []uint64 // closed ranges that a late row entered
 	rlp      []byte   // of the event that is being booked; nil when it is not at hand
 	alerts   []Alert
+	accrual  *AccrualState // read with the first credit
 }
 
 // openAcct is an account that a book holds, and what its record's place says.
@@ -173,7 +175,7 @@ func (b *book) post(e Event) error {
 	if e.Kind.Debit() {
 		return b.postDebit(e, amount, ok)
 	}
-	if err := b.postCredit(e, amount); err != nil {
+	if err := errors.Join(b.postCredit(e, amount), b.accrue(e)); err != nil {
 		return err
 	}
 	return b.log(e, 0)

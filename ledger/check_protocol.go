@@ -11,7 +11,7 @@ import (
 // protocolBuckets lists the buckets of the protocol half: what this node and others said, what was decided, and how far
 // each payout is. Every key is fixed-width and big-endian, so a prefix is always a whole field.
 func protocolBuckets() [][]byte {
-	return [][]byte{
+	return append([][]byte{
 		bucketOwn, bucketSelf,
 		bucketVerdictOwn, bucketVerdictOpen, bucketVerdictContent, bucketVerdictEvent, bucketVerdictMessage, bucketVerdictHead,
 		bucketVerdictUpTo, bucketVerdicts, bucketVerdictClaim, bucketVerdictCount, bucketVerdictWID,
@@ -26,7 +26,7 @@ func protocolBuckets() [][]byte {
 		bucketHeard, bucketHeardCount, bucketEvidence, bucketExcluded, bucketAudit,
 		bucketFlows, bucketOutflow,
 		bucketWatch,
-	}
+	}, riskBuckets()...)
 }
 
 // ProtocolReport counts what [Ledger.CheckProtocol] looked at.
@@ -72,7 +72,7 @@ func (l *Ledger) CheckProtocol(by Founding) (report ProtocolReport, err error) {
 func checkProtocol(tx *Tx, by Founding) (ProtocolReport, error) {
 	c := protocolCheck{tx: tx, by: by, items: map[uint64]uint64{}}
 	for _, check := range []func() error{
-		c.statements, c.indices, c.decisions, c.actions, c.spent, c.slots, c.intents, c.payments, c.reports, c.audit, c.conservation,
+		c.statements, c.indices, c.decisions, c.actions, c.spent, c.slots, c.intents, c.payments, c.reports, c.audit, c.conservation, c.tx.CheckRisk,
 		c.checkpoints,
 	} {
 		if err := check(); err != nil {

@@ -313,7 +313,7 @@ func (tx *Tx) putSpent(s Spent) error {
 	if err != nil {
 		return err
 	}
-	return tx.bookSpent(s)
+	return errors.Join(tx.bookSpent(s), tx.notePaid(s))
 }
 
 // allBuckets lists the buckets of every file of this package.
