@@ -13,6 +13,8 @@ import (
 type View interface {
 	// Standing reads how a request stands in the books.
 	Standing(ledger.Withdrawal) (ledger.Standing, error)
+	// RiskFacts reads what the rules of risk remember of it beside the books.
+	RiskFacts(ledger.Withdrawal) (ledger.RiskFacts, error)
 }
 
 // DestinationState says how far the question is answered where an account's withdrawals go.
@@ -50,8 +52,10 @@ type Destination struct {
 
 // Facts is what a verdict needs beside the books. All of it is of one moment.
 type Facts struct {
-	Policy      quorum.Policy // in force
-	LaneKnown   bool          // the request's network has a lane
+	Policy      quorum.Policy  // in force
+	Overlay     quorum.Overlay // this node's stricter rules
+	Now         uint64         // unix ms by this node's clock: it only delays
+	LaneKnown   bool           // the request's network has a lane
 	Token       common.Address
 	Destination Destination
 	FeeAddress  common.Address // of the genesis document

@@ -56,8 +56,11 @@ func examplePolicy(t require.TestingT) quorum.Policy {
 // books is a view that says what it was told.
 type books struct {
 	s   ledger.Standing
+	r   ledger.RiskFacts
 	err error
 }
+
+func (b books) RiskFacts(ledger.Withdrawal) (ledger.RiskFacts, error) { return b.r, b.err }
 
 func (b books) Standing(ledger.Withdrawal) (ledger.Standing, error) { return b.s, b.err }
 
@@ -66,6 +69,7 @@ type scene struct {
 	key *ecdsa.PrivateKey
 	w   ledger.Withdrawal
 	s   ledger.Standing
+	r   ledger.RiskFacts
 	f   Facts
 }
 
@@ -88,8 +92,14 @@ func (c *scene) judge(t require.TestingT) Verdict {
 	if c.w.Signature == nil {
 		c.w.Signature = sig
 	}
-	v, err := Judge(books{s: c.s}, c.w, c.f)
+	v, err := Judge(books{s: c.s, r: c.r}, c.w, c.f)
 	require.NoError(t, err)
+	full, err := Explain(books{s: c.s, r: c.r}, c.w, c.f)
+	require.NoError(t, err)
+	require.Equal(t, v.Explanations, full.Explanations[:len(v.Explanations)])
+	require.Len(t, full.Explanations, len(gates())+len(merits()), "every rule appears")
+	full.Explanations = v.Explanations
+	require.Equal(t, v, full, "explaining changes no verdict")
 	return v
 }
 

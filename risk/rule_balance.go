@@ -16,6 +16,9 @@ const balanceThreshold = "credits ≥ debits up to the request + decided ones be
 // covered: a request that not even the pending credits cover freezes its account. Somebody withdraws what the books never
 // saw: potentially an attack.
 func covered(c file) Explanation {
+	if !c.bound() {
+		return unasked(ruleBalance, balanceThreshold)
+	}
 	_, short := c.s.Prospect()
 	if short.IsZero() {
 		return pass(ruleBalance, balanceThreshold, "covered, pending credits included")
@@ -27,6 +30,9 @@ func covered(c file) Explanation {
 // pendingCounted: what only pending credits cover waits until they count.
 func pendingCounted(c file) Explanation {
 	const rule = "counted"
+	if !c.bound() {
+		return unasked(rule, balanceThreshold)
+	}
 	balance, short := c.s.Balance()
 	if short.IsZero() {
 		return pass(rule, balanceThreshold, fmt.Sprintf("%s wei remain", balance.Dec()))

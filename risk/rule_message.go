@@ -10,6 +10,9 @@ import (
 // Relay lists it under as many ids as it was posted.
 func messageFirst(c file) Explanation {
 	const rule, threshold = "message", "no earlier request carries the same signed text"
+	if !c.bound() {
+		return unasked(rule, threshold)
+	}
 	if c.s.MessageOwner == 0 {
 		return pass(rule, threshold, "none does")
 	}
@@ -20,6 +23,9 @@ func messageFirst(c file) Explanation {
 // earlierRequests: while an earlier type-6 row lacks its request, that request may turn out to own the message.
 func earlierRequests(c file) Explanation {
 	const rule, threshold = "earlier-requests", "every earlier type-6 row of the account has its request"
+	if !c.bound() {
+		return unasked(rule, threshold)
+	}
 	if c.s.Unbound == 0 {
 		return pass(rule, threshold, "each has")
 	}

@@ -50,6 +50,13 @@ const (
 	WaitRequests    Code = "earlier-request"     // an earlier type-6 row of the account lacks its request
 	WaitDestination Code = "destination-unknown" // not final, no answer, or answers that differ
 	WaitFee         Code = "fee-differs"         // the fee is not what the policy's tariff gives
+	WaitObjection   Code = "objection"           // this node's operator objects
+	WaitDenied      Code = "denied-here"         // account or destination is denied by this node's overlay
+	WaitAllow       Code = "not-allowed"         // the destination is not on the policy's allow list
+	WaitCoolDown    Code = "cool-down"           // the destination was never paid, and the row settled lately
+	WaitLarge       Code = "large-withdrawal"    // a large amount, and the row settled lately
+	WaitHours       Code = "outside-hours"       // verdicts are given at other times of day
+	WaitAccrual     Code = "accrual-counting"    // the sums of credits are being counted for the policy in force
 )
 
 // Outcome is what one rule says.
@@ -60,6 +67,7 @@ const (
 	Passed  Outcome = "passed"
 	Waits   Outcome = "waits"
 	Refuses Outcome = "refuses"
+	Unasked Outcome = "not asked" // behind a rule that waits, and without meaning before that
 )
 
 // Explanation is one rule's word, for people.
@@ -70,10 +78,14 @@ type Explanation struct {
 	Observed  string   // what it found
 	Evidence  []uint64 // event or withdrawal ids
 	Do        string   // what a person can do; empty when passed
+	Local     bool     // this node's overlay makes the rule stricter than the policy
 
 	code   Code          // when it waits
 	reason quorum.Reason // when it refuses
 }
+
+// Code is what a rule that waits waits for.
+func (e Explanation) Code() Code { return e.code }
 
 // Verdict is the answer on one withdrawal, with all that its signed body needs.
 type Verdict struct {
@@ -84,6 +96,8 @@ type Verdict struct {
 	Content quorum.Content
 	Seq     uint64      // of the account's chain at the bound event
 	Head    common.Hash // there
+	Bound   bool        // its row is in the books
+	Noted   bool        // since when is noted: if not, note it, for delays count from there
 
 	Explanations []Explanation  // in the order in which the rules were asked
 	Freeze       *ledger.Freeze // freeze the account for this; Since is the caller's
