@@ -92,6 +92,7 @@ type Intake struct {
 	Policy        quorum.Policy
 	FeeAddress    common.Address // of the genesis document
 	VestingAdmins []common.Address
+	History       quorum.Cutover // of the genesis document; the zero value has none
 }
 
 // Appended says what became of a page.
@@ -146,6 +147,10 @@ func (tx *Tx) append(events []entry, in Intake) (Appended, error) {
 	if err != nil {
 		return Appended{}, err
 	}
+	if err := b.openHistory(); err != nil {
+		return Appended{}, err
+	}
+	queue = b.tooLate(queue)
 	if err := b.tick(); err != nil {
 		return Appended{}, err
 	}
@@ -157,7 +162,7 @@ func (tx *Tx) append(events []entry, in Intake) (Appended, error) {
 	if out.Hold, err = b.keepHold(queue[:out.Booked], held); err != nil {
 		return Appended{}, err
 	}
-	err = b.close()
+	err = errors.Join(b.close(), b.closeHistory(out.Booked > 0 && b.past(queue[0].Event)))
 	out.Alerts = b.alerts
 	return out, err
 }
@@ -174,9 +179,11 @@ func (b *book) bookAll(queue []entry) (held []entry, err error) {
 			return queue[i:], nil
 		}
 		b.rlp = e.rlp
+		before := b.totals.Uncovered
 		if err := b.post(e.Event); err != nil {
 			return nil, fmt.Errorf("book event %d: %w", e.ID, err)
 		}
+		b.moveBase(e.Event, before)
 	}
 	return nil, nil
 }

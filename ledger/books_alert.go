@@ -45,6 +45,7 @@ const (
 	AlertUncovered       AlertCode = "uncovered-debits"     // intake is held
 	AlertRequestEvent    AlertCode = "request-event-shared" // two requests name one event
 	AlertAccrual         AlertCode = "accrual"              // more credits within a window than the ceiling: frozen
+	AlertHistory         AlertCode = "history"              // the log up to the cut-over is not what the operators signed
 	AlertRequestStatus   AlertCode = "request-status"       // the Relay's status contradicts what was decided
 )
 

@@ -33,7 +33,10 @@ type book struct {
 	dirty    []uint64 // closed ranges that a late row entered
 	rlp      []byte   // of the event that is being booked; nil when it is not at hand
 	alerts   []Alert
-	accrual  *AccrualState // read with the first credit
+	history  History
+
+	historyWas History       // as it is stored
+	accrual    *AccrualState // read with the first credit
 }
 
 // openAcct is an account that a book holds, and what its record's place says.
@@ -182,6 +185,9 @@ func (b *book) post(e Event) error {
 }
 
 func (b *book) postCredit(e Event, amount uint256.Int) error {
+	if done, err := b.postPast(e, amount); done || err != nil {
+		return err
+	}
 	switch e.Kind {
 	case TaskIncome, DaoTaskShare, TaskRefund, UserDelegation:
 		return b.count(e.Account, amount)

@@ -45,6 +45,9 @@ type booksCheck struct {
 	refunds  map[refundKey]refundMatch
 	releases map[releaseID]*big.Int
 	deposits map[uint64]Event
+
+	history      History
+	pastDeposits map[DepositRef]bool // transfers that the history used up
 }
 
 type refundKey struct {
@@ -61,9 +64,13 @@ type releaseID struct {
 // [*Violation] of I13. It reads one moment of the database. progress, which may be nil, is called now and then.
 func (l *Ledger) CheckBooks(progress func(what string, n uint64)) (BooksReport, error) {
 	c := booksCheck{progress: progress, accounts: map[common.Address]*plainAccount{}, fees: map[uint256.Int]feeMatch{},
-		refunds: map[refundKey]refundMatch{}, releases: map[releaseID]*big.Int{}, deposits: map[uint64]Event{}}
+		refunds: map[refundKey]refundMatch{}, releases: map[releaseID]*big.Int{}, deposits: map[uint64]Event{}, pastDeposits: map[DepositRef]bool{}}
 	err := l.View(func(tx *Tx) error {
 		c.tx = tx
+		var err error
+		if c.history, _, err = tx.History(); err != nil {
+			return err
+		}
 		for _, check := range []func() error{
 			c.resolved, c.log, c.ranges, c.chains, c.proofs, c.fates, c.matches, c.vestings, c.sums, c.requests, c.openRequests,
 		} {
@@ -122,6 +129,17 @@ func (a *plainAccount) debit(e Event, amount uint256.Int) {
 }
 
 func (c *booksCheck) credit(a *plainAccount, e Event, amount uint256.Int) {
+	if e.ID <= c.history.Event {
+		switch e.Kind {
+		case Deposit:
+			c.pastDeposits[e.Deposit] = true
+			a.counted.Add(&a.counted, amount.ToBig())
+			return
+		case WithdrawalFeeIncome, WithdrawRefund:
+			a.counted.Add(&a.counted, amount.ToBig())
+			return
+		}
+	}
 	switch e.Kind {
 	case TaskIncome, DaoTaskShare, TaskRefund, UserDelegation:
 		a.counted.Add(&a.counted, amount.ToBig())
@@ -219,7 +237,7 @@ func (c *booksCheck) chains() error {
 
 // proofs books deposits as they stand proven.
 func (c *booksCheck) proofs() error {
-	used := 0
+	used := len(c.pastDeposits)
 	for id, e := range c.deposits {
 		p, ok := c.tx.ProofOf(id)
 		if !ok {

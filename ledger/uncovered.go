@@ -26,7 +26,10 @@ func (tx *Tx) HoldSince() (h Hold, ok bool, err error) {
 // mayBook reports whether uncovered debits stay within the maximum with the event booked. A credit never raises them, nor
 // does a debit that only its row will stand for.
 func (b *book) mayBook(e Event) (bool, error) {
-	after := b.totals.Uncovered
+	if b.past(e) {
+		return true, nil // q operators signed it
+	}
+	after, limit := b.totals.Uncovered, b.maxUncovered()
 	if amount, ok := e.wei(); ok && e.Kind.Debit() {
 		excluded, err := b.excluded(e)
 		if err != nil {
@@ -48,7 +51,7 @@ func (b *book) mayBook(e Event) (bool, error) {
 			move(&after, a.uncovered(), with.uncovered())
 		}
 	}
-	return !after.Gt(&b.in.Policy.UncoveredMax), nil
+	return !after.Gt(&limit), nil
 }
 
 // refundWaitsFor reports whether booking the debit makes a refund of the same amount count: its reject was decided and the
@@ -97,7 +100,7 @@ func (b *book) holdState(held []entry) (*Hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := b.in.Policy.UncoveredMax
+	limit := b.maxUncovered()
 	if len(held) == 0 && !b.totals.Uncovered.Gt(&limit) {
 		if stood {
 			err = b.tx.b.Bucket(bucketBooks).Delete(keyHold)

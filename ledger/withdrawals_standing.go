@@ -25,6 +25,8 @@ type Standing struct {
 	Unbound      uint64 // the first earlier type-6 event of the account without its one request, 0 for none
 	MessageOwner uint64 // an earlier request with the same message, 0 for none
 	SpentMissing uint64 // a spent withdrawal of the account that the books lack or hold otherwise, 0 for none
+
+	HistoryOpen string // why nothing may rest on the books yet, see [History.Open]; empty when something may
 }
 
 // Balance is counted credits less what stands before them; short reports by how much they fall short, and then the
@@ -55,6 +57,11 @@ func (tx *Tx) Standing(w Withdrawal) (s Standing, err error) {
 		return s, err
 	}
 	s.Counted, s.Pending = a.Counted, a.Pending
+	history, _, err := tx.History()
+	if err != nil {
+		return s, err
+	}
+	s.HistoryOpen = history.Open()
 	if s.Freezes, err = tx.Freezes(w.Account); err != nil {
 		return s, err
 	}

@@ -85,6 +85,7 @@ func alertGroups() []alertGroup {
 		{"The Relay and the chains", doorAlerts()},
 		{"The books", bookAlerts()},
 		{"Verdicts", verdictAlerts()},
+		{"Watches", watchAlerts()},
 	}
 }
 
@@ -191,6 +192,8 @@ func bookAlerts() []AlertKind {
 			Do: "Ask the Relay's operator."},
 		{Code: string(ledger.AlertRefund), Severity: ledger.Critical, Meaning: "A refund of what this network did not reject. It counts nothing.",
 			Do: "See whether somebody else holds the Relay's API key."},
+		{Code: string(ledger.AlertHistory), Severity: ledger.Critical, Least: ledger.Warning, Meaning: "The Relay's log up to the cut-over is not the one that the operators signed, or it grew since.",
+			Do: "Compare the Relay with the other operators'. A grown history counts nothing; another one keeps this node from judging until its rows are those of the genesis document."},
 		{Code: string(ledger.AlertVesting), Severity: ledger.Critical, Least: ledger.Warning, Meaning: "A vesting schedule without valid signature, or a release ahead of its schedule.",
 			Do: "Ask the Relay's operator for the signed record; check this node's clock."},
 		{Code: string(ledger.AlertUncovered), Severity: ledger.Critical, Meaning: "Debits without credit, over all accounts. Booking is held; the fuse follows after `hold_max`.",

@@ -11,6 +11,7 @@ import (
 	"conclave/ledger"
 	"conclave/quorum"
 	"conclave/quorum/batch"
+	"conclave/risk"
 )
 
 // Bounds of answers.
@@ -199,6 +200,8 @@ func (c *core) whyNot(out *WithdrawalView) {
 		add("report", "the Relay has not shown the outcome yet")
 	case out.Height != nil:
 		add("payout", "decided at height %d, %s", *out.Height, out.Stage)
+	case c.genesis.Cutover.Past(out.EventID, out.ID):
+		add(string(risk.WaitHistory), "it belongs to the time before this network, which does not pay it")
 	default:
 		c.whyUndecided(out, add)
 	}

@@ -144,20 +144,28 @@ func latest(a, b time.Time) time.Time {
 // Record implements [relay.Books]: the events and the follower's state in one transaction. It screens each event against
 // the policy first.
 func (in *intake) Record(ctx context.Context, events []ledger.Event, state []byte) error {
+	defer in.n.watches.onePage()()
 	if err := in.screen(ctx, events); err != nil {
+		return err
+	}
+	if err := in.n.watches.rows(ctx, events); err != nil {
 		return err
 	}
 	var out ledger.Appended
 	err := in.n.led.Update(func(tx *ledger.Tx) (err error) {
 		out, err = tx.Append(events, ledger.Intake{
 			Now: uint64(in.n.now().UnixMilli()), Policy: in.n.policy(),
-			FeeAddress: in.n.genesis.FeeAddress, VestingAdmins: in.n.genesis.VestingAdmins,
+			FeeAddress: in.n.genesis.FeeAddress, VestingAdmins: in.n.genesis.VestingAdmins, History: in.n.genesis.Cutover,
 		})
+		if err == nil && len(events) > 0 {
+			err = in.n.watches.store(tx)
+		}
 		if err != nil || state == nil {
 			return err
 		}
 		return tx.SaveFollowState(state)
 	})
+	in.n.watches.stored(err)
 	if err != nil {
 		return in.refused(err)
 	}
@@ -173,8 +181,8 @@ func (in *intake) Record(ctx context.Context, events []ledger.Event, state []byt
 func (in *intake) screen(ctx context.Context, events []ledger.Event) error {
 	for _, e := range events {
 		breach, bad := risk.ScreenEvent(in.n.policy(), e)
-		if !bad || in.booked(e.ID) {
-			continue // a row that is handed over again was judged when it came first
+		if !bad || e.ID <= in.n.genesis.Cutover.Event || in.booked(e.ID) {
+			continue // q operators signed the history, and a row that is handed over again was judged when it came first
 		}
 		in.n.raiseBooks([]ledger.Alert{breach.Alert})
 		err := in.n.core.ask(ctx, func() { in.n.core.trip(string(breach.Alert.Code), breach.Alert.Text) })
@@ -203,7 +211,7 @@ func (in *intake) PutWithdrawals(_ context.Context, rows []ledger.Withdrawal) er
 			}
 			raised = append(raised, more...)
 		}
-		return nil
+		return in.n.watches.requests(tx, rows)
 	})
 	if err != nil {
 		return in.refused(err)

@@ -83,6 +83,9 @@ func (j *judge) all(ctx context.Context) error {
 			return err
 		}
 		for _, w := range rows {
+			if j.past(w) {
+				continue
+			}
 			given, err := j.given(tx, w.ID, in)
 			if err != nil {
 				return err
@@ -108,6 +111,9 @@ func (j *judge) all(ctx context.Context) error {
 	j.forget(open)
 	return nil
 }
+
+// past reports whether a request is history that this network does not pay. A Relay has many of them, and no chain needs to be asked.
+func (j *judge) past(w ledger.Withdrawal) bool { return j.n.genesis.Cutover.Past(w.EventID, w.ID) }
 
 // begin starts a pass: every lane gets a new chance, and one withdrawal whose question always fails does not keep those
 // behind it from being asked about.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -52,6 +53,38 @@ type Cutover struct {
 	Carried []uint64      `json:"carried"` // withdrawals before the cut-over that this network pays
 }
 
+// Past reports whether a withdrawal is history that this network does not pay. Carried ascends.
+func (c Cutover) Past(event, wid uint64) bool {
+	_, carried := slices.BinarySearch(c.Carried, wid)
+	return event <= c.Event && !carried
+}
+
+// MaxCutover bounds each list of a cut-over.
+const MaxCutover = 8192
+
+func (c Cutover) check() error {
+	switch {
+	case c.Event == 0 && (c.Root != (common.Hash{}) || len(c.Vesting)+len(c.Carried) != 0):
+		return errors.New("a network without history has no root, vesting or carried withdrawals")
+	case c.Event != 0 && c.Root == (common.Hash{}):
+		return errors.New("the root is missing")
+	case len(c.Vesting) > MaxCutover || len(c.Carried) > MaxCutover:
+		return fmt.Errorf("at most %d entries in a list", MaxCutover)
+	}
+	// One order, so that one history makes one document.
+	for i := 1; i < len(c.Vesting); i++ {
+		if c.Vesting[i-1].Cmp(c.Vesting[i]) >= 0 {
+			return errors.New("vesting must ascend")
+		}
+	}
+	for i := 1; i < len(c.Carried); i++ {
+		if c.Carried[i-1] >= c.Carried[i] {
+			return errors.New("carried must ascend")
+		}
+	}
+	return nil
+}
+
 // GenesisVersion is the only document version that exists.
 const GenesisVersion = 1
 
@@ -86,8 +119,9 @@ func (g Genesis) Check() error {
 		return fmt.Errorf("genesis: name must have 1 to %d letters, digits or -._~", maxName)
 	case len(g.Lanes) == 0 || len(g.Lanes) > MaxLanes:
 		return fmt.Errorf("genesis: %d lanes, want 1 to %d", len(g.Lanes), MaxLanes)
-	case g.Cutover.Event != 0 || g.Cutover.Root != (common.Hash{}) || len(g.Cutover.Vesting)+len(g.Cutover.Carried) != 0:
-		return errors.New("genesis: a cut-over after event 0 is not supported by this version")
+	}
+	if err := g.Cutover.check(); err != nil {
+		return fmt.Errorf("genesis: cut-over: %w", err)
 	}
 	roster, err := g.Roster()
 	if err != nil {

@@ -75,17 +75,25 @@ func TestGenesisRefuses(t *testing.T) {
 		change func(g *quorum.Genesis)
 		want   string
 	}{
-		"version":             {func(g *quorum.Genesis) { g.Version = 2 }, "version 2"},
-		"no name":             {func(g *quorum.Genesis) { g.Name = "" }, "name"},
-		"a path as name":      {func(g *quorum.Genesis) { g.Name = "a/b" }, "name"},
-		"a colon in the name": {func(g *quorum.Genesis) { g.Name = "a:b" }, "name"},
-		"a long name":         {func(g *quorum.Genesis) { g.Name = strings.Repeat("a", 65) }, "name"},
-		"no lane":             {func(g *quorum.Genesis) { g.Lanes = nil }, "0 lanes"},
-		"a cut-over":          {func(g *quorum.Genesis) { g.Cutover.Event = 7 }, "cut-over"},
-		"order of members":    {func(g *quorum.Genesis) { g.Members[0], g.Members[1] = g.Members[1], g.Members[0] }, "ascending"},
-		"a member twice":      {func(g *quorum.Genesis) { g.Members[1] = g.Members[0] }, "stands twice"},
-		"no policy":           {func(g *quorum.Genesis) { g.Policy = "" }, "policy"},
-		"a lane twice":        {func(g *quorum.Genesis) { g.Lanes = append(g.Lanes, g.Lanes[0]) }, "stands twice"},
+		"version":                  {func(g *quorum.Genesis) { g.Version = 2 }, "version 2"},
+		"no name":                  {func(g *quorum.Genesis) { g.Name = "" }, "name"},
+		"a path as name":           {func(g *quorum.Genesis) { g.Name = "a/b" }, "name"},
+		"a colon in the name":      {func(g *quorum.Genesis) { g.Name = "a:b" }, "name"},
+		"a long name":              {func(g *quorum.Genesis) { g.Name = strings.Repeat("a", 65) }, "name"},
+		"no lane":                  {func(g *quorum.Genesis) { g.Lanes = nil }, "0 lanes"},
+		"a cut-over without root":  {func(g *quorum.Genesis) { g.Cutover.Event = 7 }, "cut-over: the root"},
+		"a root without cut-over":  {func(g *quorum.Genesis) { g.Cutover.Root[0] = 1 }, "cut-over"},
+		"carried without cut-over": {func(g *quorum.Genesis) { g.Cutover.Carried = []uint64{1} }, "cut-over"},
+		"carried twice": {func(g *quorum.Genesis) {
+			g.Cutover = quorum.Cutover{Event: 7, Root: common.Hash{1}, Carried: []uint64{3, 3}}
+		}, "ascend"},
+		"vesting out of order": {func(g *quorum.Genesis) {
+			g.Cutover = quorum.Cutover{Event: 7, Root: common.Hash{1}, Vesting: []common.Hash{{2}, {1}}}
+		}, "ascend"},
+		"order of members": {func(g *quorum.Genesis) { g.Members[0], g.Members[1] = g.Members[1], g.Members[0] }, "ascending"},
+		"a member twice":   {func(g *quorum.Genesis) { g.Members[1] = g.Members[0] }, "stands twice"},
+		"no policy":        {func(g *quorum.Genesis) { g.Policy = "" }, "policy"},
+		"a lane twice":     {func(g *quorum.Genesis) { g.Lanes = append(g.Lanes, g.Lanes[0]) }, "stands twice"},
 		"a token twice": {func(g *quorum.Genesis) {
 			l := g.Lanes[0]
 			l.Network = "other"

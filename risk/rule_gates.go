@@ -39,6 +39,10 @@ func inForce(c file) Explanation {
 func afterCutover(c file) Explanation {
 	const rule = "cut-over"
 	threshold := fmt.Sprintf("event above %d, or carried", c.f.Cutover)
+	if c.s.HistoryOpen != "" {
+		return wait(rule, WaitHistoryOpen, "the log up to the cut-over is that of the genesis document", c.s.HistoryOpen,
+			"wait for the replay; if it stays, compare this node's Relay with the other operators'")
+	}
 	if c.w.EventID > c.f.Cutover || slices.Contains(c.f.Carried, c.w.ID) {
 		return pass(rule, threshold, fmt.Sprint("event ", c.w.EventID))
 	}

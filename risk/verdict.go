@@ -41,6 +41,7 @@ const (
 	WaitHalted      Code = "halted"              // this node, the lane or the account is halted
 	WaitDecisions   Code = "decisions-missing"   // the decisions up to the one that put epoch and policy in force are not all here
 	WaitHistory     Code = "before-cutover"      // its event is of before the cut-over
+	WaitHistoryOpen Code = "history"             // the books do not hold the genesis document's history
 	WaitEvent       Code = "event-not-bound"     // its type-6 row is missing or is not its own
 	WaitSpent       Code = "decided-not-booked"  // the books lack what was decided for the account
 	WaitFrozen      Code = "account-frozen"      // an operator or a decision must look

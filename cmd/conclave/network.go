@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,11 +82,11 @@ func newNetworkJoin(env *cli.Env) *cobra.Command {
 		Use:   "join --home DIR GENESIS",
 		Short: "Check that a document has this node as a member exactly as its record says, and store it in the home",
 		Args:  cobra.ExactArgs(1),
-		RunE: env.Run(func(_ *cobra.Command, args []string) error {
+		RunE: env.Run(func(cmd *cobra.Command, args []string) error {
 			if home == "" {
 				return cli.Errorf(cli.Usage, "", "network join: --home is required")
 			}
-			return runJoin(env, home, args[0], id)
+			return runJoin(cmd.Context(), env, home, args[0], id)
 		}),
 	}
 	cmd.Flags().StringVar(&home, "home", "", "this node's home (required)")
@@ -101,7 +102,7 @@ type joined struct {
 	Need    int         `json:"need"`
 }
 
-func runJoin(env *cli.Env, home, path, id string) error {
+func runJoin(ctx context.Context, env *cli.Env, home, path, id string) error {
 	c, err := config.Read(home)
 	if err != nil {
 		return err
@@ -122,6 +123,9 @@ func runJoin(env *cli.Env, home, path, id string) error {
 	tally, err := governance.Count(g)
 	if err != nil {
 		return signatureError(err)
+	}
+	if err := compareHistory(ctx, env, c, g); err != nil {
+		return err
 	}
 	if err := writeGenesis(c.GenesisPath(), g); err != nil {
 		return err

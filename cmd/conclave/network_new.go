@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,6 +25,8 @@ const recommendedMembers = 4
 type newFlags struct {
 	name, lanes, policy, fee, dao, out string
 	members, vesting                   []string
+
+	cutover, relay, relayKey, carried string
 }
 
 func newNetworkNew(env *cli.Env) *cobra.Command {
@@ -32,7 +35,7 @@ func newNetworkNew(env *cli.Env) *cobra.Command {
 		Use:   "new --name N --members A.json,B.json,… --lanes lanes.toml --policy policy.toml --fee-address A --dao-address A --out FILE",
 		Short: "Make the genesis document out of the members' records, the lanes and the policy",
 		Args:  cobra.NoArgs,
-		RunE:  env.Run(func(*cobra.Command, []string) error { return runNew(env, f) }),
+		RunE:  env.Run(func(cmd *cobra.Command, _ []string) error { return runNew(cmd.Context(), env, f) }),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.name, "name", "", "the network's name (required)")
@@ -44,12 +47,21 @@ func newNetworkNew(env *cli.Env) *cobra.Command {
 	flags.StringVar(&f.dao, "dao-address", "", "the DAO's account (required)")
 	flags.StringSliceVar(&f.vesting, "vesting-admin", nil, "address that may sign vesting schedules; repeatable")
 	flags.StringVar(&f.out, "out", "", "the new file (required)")
+	flags.StringVar(&f.cutover, "cutover", "", "for a Relay with a history: the event up to which its log counts at face value, or auto\n"+
+		"for the newest one that is a day old. Replays the Relay's log; needs --relay and --relay-key-file")
+	flags.StringVar(&f.relay, "relay", "", "the Relay's base URL, for --cutover")
+	flags.StringVar(&f.relayKey, "relay-key-file", "", "file with the Relay's API key, for --cutover")
+	flags.StringVar(&f.carried, "carried", "auto", "withdrawals of before the cut-over that this network pays: auto for all that are pending,\n"+
+		"none, or ids separated by commas. One that the old wallet paid and did not report would be paid again")
 	return cmd
 }
 
-func runNew(env *cli.Env, f newFlags) error {
+func runNew(ctx context.Context, env *cli.Env, f newFlags) error {
 	g, err := f.document()
 	if err != nil {
+		return err
+	}
+	if err := f.history(ctx, env, &g); err != nil {
 		return err
 	}
 	file, err := governance.MarshalGenesis(g)

@@ -26,6 +26,7 @@ type shown struct {
 	Fee     common.Address `json:"fee_address"`
 	Dao     common.Address `json:"dao_address"`
 	Policy  shownPolicy    `json:"policy"`
+	Cutover quorum.Cutover `json:"cutover"`
 	Signed  int            `json:"signed"`
 	Valid   bool           `json:"valid"` // q operators signed
 }
@@ -121,7 +122,7 @@ func show(g quorum.Genesis) (shown, error) {
 	}
 	s := shown{
 		ID: g.ID(), Name: g.Name, Digest: digest, Quorum: tally.Need, Faults: quorum.Faults(len(g.Members)), Lanes: g.Lanes,
-		Fee: g.FeeAddress, Dao: g.DaoAddress, Policy: shownPolicy{policy.Version, policy.Hash}, Signed: len(tally.Signed), Valid: tally.Enough(),
+		Fee: g.FeeAddress, Dao: g.DaoAddress, Policy: shownPolicy{policy.Version, policy.Hash}, Cutover: g.Cutover, Signed: len(tally.Signed), Valid: tally.Enough(),
 	}
 	for _, m := range g.Members {
 		has := slices.ContainsFunc(tally.Signed, func(x quorum.Member) bool { return x.Address == m.Address })
@@ -155,7 +156,12 @@ func (s shown) write(env *cli.Env) func(io.Writer) error {
 		if _, err := fmt.Fprintln(w); err != nil {
 			return err
 		}
-		return env.Table(w, []string{"LANE", "CHAIN", "TOKEN", "DEPOSITS TO", "FINAL"}, lanes)
+		if err := env.Table(w, []string{"LANE", "CHAIN", "TOKEN", "DEPOSITS TO", "FINAL"}, lanes); err != nil || s.Cutover.Event == 0 {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "\ncut-over  event %d, root %s\ncarried   %d withdrawals: %v\nvesting   %d records without a signature that today's rows prove\n",
+			s.Cutover.Event, s.Cutover.Root, len(s.Cutover.Carried), s.Cutover.Carried, len(s.Cutover.Vesting))
+		return err
 	}
 }
 

@@ -47,7 +47,8 @@ func TestNodeScripts(t *testing.T) {
 	})
 }
 
-// configure HOME PORTVAR: a configuration for this machine alone, its API on a free port that the variable then names.
+// configure HOME PORTVAR [RELAY]: a configuration for this machine alone, its API on a free port that the variable then
+// names.
 func configure(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -56,6 +57,9 @@ func configure(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[1], addr)
 	c := config.Default()
 	c.Relay.URL = "http://127.0.0.1:1"
+	if len(args) > 2 {
+		c.Relay.URL = args[2]
+	}
 	c.P2P.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
 	c.API.Listen = addr
 	c.Lanes = []config.Lane{{Network: "devnet", Endpoints: []string{"http://127.0.0.1:1"}}}

@@ -41,6 +41,8 @@ func TestScripts(t *testing.T) {
 			"wallet":    wallet,
 			"setid":     setID,
 			"jsonhas":   jsonHas,
+			"configure": configure,
+			"oldrelay":  oldRelay,
 		},
 	})
 }
