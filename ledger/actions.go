@@ -15,6 +15,8 @@ var (
 	bucketActions  = []byte("actions")
 	bucketPolicies = []byte("policies")
 	bucketResumed  = []byte("halt-resumed")
+	// bucketProposals holds signed actions that are not decided yet, by hash.
+	bucketProposals = []byte("proposals")
 )
 
 // ActionEffects is what follows from a decision of the operators.
@@ -68,6 +70,21 @@ func (tx *Tx) PolicyInForce() (p PolicyRecord, ok bool, err error) {
 		return p, false, nil
 	}
 	return p, true, decode(raw, &p)
+}
+
+// PutProposal keeps a signed action that is not decided yet, or a copy with more signatures.
+func (tx *Tx) PutProposal(hash common.Hash, raw []byte) error {
+	return tx.b.Bucket(bucketProposals).Put(hash[:], raw)
+}
+
+// DropProposal forgets one.
+func (tx *Tx) DropProposal(hash common.Hash) error {
+	return tx.b.Bucket(bucketProposals).Delete(hash[:])
+}
+
+// Proposals calls fn for every kept action, by hash.
+func (tx *Tx) Proposals(fn func(raw []byte) error) error {
+	return tx.each(bucketProposals, nil, func(_, raw []byte) error { return fn(raw) })
 }
 
 // act records what the operators decided, with everything that follows from it.

@@ -22,7 +22,7 @@ func protocolBuckets() [][]byte {
 		bucketReady, bucketAbortOwn, bucketAborts, bucketAbortCount, bucketStruck,
 		bucketOutcomeOwn, bucketOutcomes, bucketSettled, bucketPaid,
 		bucketOutbox, bucketOutboxPending,
-		bucketHalts, bucketHaltID, bucketHaltFloor, bucketActions, bucketPolicies, bucketResumed, bucketResolvedAt,
+		bucketHalts, bucketHaltID, bucketHaltFloor, bucketActions, bucketPolicies, bucketResumed, bucketResolvedAt, bucketProposals,
 		bucketHeard, bucketHeardCount, bucketEvidence, bucketExcluded, bucketAudit,
 		bucketFlows, bucketOutflow,
 		bucketWatch,

@@ -285,3 +285,60 @@ func (tx *Tx) MaySignSlot(slot Slot) error {
 	}
 	return nil
 }
+
+// Stops is what halts forbid at one moment: this node's own, and those of f+1 members.
+type Stops struct {
+	All      bool
+	Lanes    map[string]bool // by network name
+	Accounts map[string]bool // by [common.Address.Hex]
+}
+
+// Covers reports whether a withdrawal may not be signed for.
+func (s Stops) Covers(network string, account common.Address) bool {
+	return s.All || s.Lanes[network] || s.Accounts[account.Hex()]
+}
+
+// Stops reads the halts once, for who asks about many withdrawals; one by one, [Tx.MaySign] says the same.
+func (tx *Tx) Stops() (Stops, error) {
+	out := Stops{Lanes: map[string]bool{}, Accounts: map[string]bool{}}
+	err := tx.Halts(func(h HaltRecord) error {
+		if h.Stands() {
+			switch h.Halt.Scope {
+			case quorum.ScopeLane:
+				out.Lanes[h.Halt.Target] = false
+			case quorum.ScopeAccount:
+				out.Accounts[h.Halt.Target] = false
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	own, err := tx.OwnHalts()
+	if err != nil {
+		return out, err
+	}
+	stopped := func(scope quorum.Scope, target string) (bool, error) {
+		for _, h := range own {
+			if h.covers(scope, target) {
+				return true, nil
+			}
+		}
+		return tx.NetworkHalted(scope, target)
+	}
+	if out.All, err = stopped(quorum.ScopeAll, ""); err != nil {
+		return out, err
+	}
+	for target := range out.Lanes {
+		if out.Lanes[target], err = stopped(quorum.ScopeLane, target); err != nil {
+			return out, err
+		}
+	}
+	for target := range out.Accounts {
+		if out.Accounts[target], err = stopped(quorum.ScopeAccount, target); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}

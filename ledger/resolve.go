@@ -349,3 +349,21 @@ func (c *booksCheck) resolved() error {
 		return nil
 	})
 }
+
+// DebitsUpTo returns an account's debits as these books hold them, up to an id. A malformed amount stands as 0, which is
+// what it takes.
+func (tx *Tx) DebitsUpTo(account common.Address, upTo uint64) (out []quorum.Debit, err error) {
+	err = tx.scan(bucketDebits, account[:], func(k, raw []byte) error {
+		id := readBE64(k[common.AddressLength:])
+		if id > upTo {
+			return nil
+		}
+		var d debit
+		if err := decode(raw, &d); err != nil {
+			return err
+		}
+		out = append(out, quorum.Debit{ID: id, Kind: uint8(d.Kind), Amount: d.Amount.Dec()})
+		return nil
+	})
+	return out, err
+}

@@ -409,7 +409,7 @@ func (c *core) hearProposal(m voteMsg) {
 		}
 	}
 	ev.Valid = c.holdFirst(p.Body(), m.Value)
-	ev.Refrain = ev.Valid && c.valueOf[p.Body().ID].Kind == batch.Payout && c.halted()
+	ev.Refrain = ev.Valid && c.refrains(c.valueOf[p.Body().ID])
 	c.step(ev)
 }
 
@@ -498,13 +498,19 @@ func (c *core) build() (batch.Batch, bool) {
 	if !c.state.Founded() {
 		return c.founding.build(c)
 	}
-	if c.halted() {
+	if b, ok := c.buildAction(); ok {
+		return b, true
+	}
+	if len(c.pool.pay)+len(c.pool.refuse)+len(c.state.Resolved()) == 0 {
 		return batch.Batch{}, false
 	}
-	if len(c.pool.pay)+len(c.pool.refuse) == 0 {
+	stops := c.stops()
+	if stops.All {
 		return batch.Batch{}, false
 	}
-	return c.state.Build(c.pool.candidates(c.network, c.content), c.pool.viewList())
+	return c.state.Build(c.pool.candidates(c.network, c.content), c.pool.viewList(), func(w quorum.Content) bool {
+		return stops.Covers(w.Network, w.Account)
+	})
 }
 
 // tryBuild answers agreement's wish for a value, now or when more is known.

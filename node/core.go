@@ -58,6 +58,8 @@ type core struct {
 	state *batch.State
 	pool  *pool
 
+	proposals proposals // of the operators, not decided yet
+
 	agree    *agreement.State
 	wake     time.Time
 	values   map[common.Hash][]byte
@@ -87,7 +89,9 @@ type core struct {
 	content func(wid uint64) (quorum.Content, bool)
 	// changed tells other goroutines what happened; none of them may block.
 	onDecision func(batch.Effects)
+	onPolicy   func(quorum.Policy)
 	onPaid     func()
+	onAlerts   func([]ledger.Alert)
 	kick       func(network string)
 	// repair books rows that a certificate brought, by the rules for late rows; refused counts a member's wrong answer. Both
 	// are called off the core.
@@ -229,6 +233,9 @@ func (c *core) resume() error {
 	c.pool = newPool(c.state.Roster, c.state.Policy.Ref())
 	if err := c.reloadVerdicts(); err != nil {
 		return fmt.Errorf("reload verdicts: %w", err)
+	}
+	if err := c.loadProposals(); err != nil {
+		return fmt.Errorf("reload proposals: %w", err)
 	}
 	if err := c.newHeight(); err != nil {
 		return err

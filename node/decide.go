@@ -24,7 +24,8 @@ func (c *core) decide(committed quorum.Committed) (batch.Effects, bool) {
 		c.stop(err)
 		return fx, false
 	}
-	effects := ledger.DecisionEffects{Members: fx.Members}
+	var raised []ledger.Alert
+	effects := ledger.DecisionEffects{Members: fx.Members, Action: c.actionEffects(fx.Acted, &raised)}
 	for _, it := range fx.Batch.Items {
 		effects.Items = append(effects.Items, it.Content)
 	}
@@ -40,6 +41,9 @@ func (c *core) decide(committed quorum.Committed) (batch.Effects, bool) {
 	}
 	ok := c.update("record decision", func(tx *ledger.Tx) error { return tx.Decide(committed, effects) })
 	if ok {
+		if len(raised) > 0 {
+			c.onAlerts(raised)
+		}
 		c.sendAll(protoSigning, marshal(signMsg{signDecision, marshal(committed.Unchecked())}))
 	}
 	return fx, ok
@@ -62,6 +66,12 @@ func (c *core) afterDecision(fx batch.Effects) {
 			return
 		}
 		c.nextView = time.Time{}
+	}
+	if fx.Acted != nil {
+		if err := c.acted(fx.Acted); err != nil {
+			c.stop(err)
+			return
+		}
 	}
 	if err := c.newHeight(); err != nil {
 		c.stop(fmt.Errorf("next height: %w", err))

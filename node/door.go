@@ -103,6 +103,8 @@ func (n *Node) frame(protocol string, from common.Address, frame []byte) {
 		n.take(from, func() { n.hearVoteFrame(frame) })
 	case protoFacts:
 		n.bundle(from, frame)
+	case protoGovernance:
+		n.governance(from, frame)
 	case protoSigning:
 		var m signMsg
 		if err := unmarshal(frame, &m); err != nil {

@@ -238,7 +238,7 @@ func (c *core) ownFacts() [][]byte {
 			case h.Signer != c.self:
 			case h.Stands():
 				halts = append(halts, h.Raw)
-			default:
+			case len(h.Cleared) > 0:
 				halts = append(halts, h.Cleared) // who missed it would count this member as halted for ever
 			}
 			return nil
@@ -264,6 +264,7 @@ func (c *core) tellAgain() {
 	for _, raw := range c.ownFacts() {
 		c.publish(topicFacts, raw)
 	}
+	c.sendAll(protoGovernance, c.heldMsg())
 	c.outcomesAgain()
 }
 

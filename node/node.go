@@ -104,7 +104,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 
 // wire joins the rooms. Read it as the architecture: who hears whom.
 func (n *Node) wire(parts Parts) error {
-	if err := n.led.Rollback(); err != nil {
+	if err := errors.Join(n.led.Rollback(), n.loadPolicy()); err != nil {
 		return err
 	}
 	state, err := batch.NewState(n.genesis)
@@ -150,6 +150,8 @@ func (n *Node) wire(parts Parts) error {
 	c.kick = n.kickLane
 	c.onPaid = n.poke
 	c.onDecision = func(batch.Effects) { n.poke() }
+	c.onPolicy = func(p quorum.Policy) { n.inForce.Store(&p) }
+	c.onAlerts = n.raiseBooks
 	return nil
 }
 
@@ -254,6 +256,7 @@ func (t tssTransport) Send(to common.Address, frame []byte) error {
 // greet shows a peer that just connected what it may have missed.
 func (c *core) greet(peer common.Address) {
 	c.founding.show(c, peer)
+	c.send(peer, protoGovernance, c.heldMsg())
 	if facts := c.ownFacts(); len(facts) > 0 {
 		c.send(peer, protoFacts, marshal(factsMsg{Statements: facts}))
 	}

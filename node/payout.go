@@ -22,7 +22,7 @@ type signer struct {
 	share    *tss.KeyShare // nil when the vault has none: this node then verifies and broadcasts, and never signs
 	attempts *tss.Attempts
 	cancel   context.CancelFunc // of the live session
-	live     string             // the network that it pays on
+	live     common.Hash        // the batch that it signs
 	kick     func(network string)
 	stuck    string
 	sessions SessionStats
@@ -70,7 +70,7 @@ func (s *signer) reconsider(c *core) {
 	if s == nil {
 		return
 	}
-	if s.cancel != nil && c.haltedOn(s.live) {
+	if s.cancel != nil && c.stopped(s.live) {
 		s.cancel()
 	}
 	s.next(c)
@@ -86,10 +86,15 @@ func (s *signer) next(c *core) {
 	var first *ledger.Slot
 	var attempt uint64
 	err := c.led.View(func(tx *ledger.Tx) error {
+		turn := map[quorum.NonceKey]bool{}
 		err := tx.OpenSlots(func(slot ledger.Slot, p ledger.Payout) error {
-			lane, _ := c.laneNamed(slot.Network)
-			if p.Stage == ledger.StageDecided && (first == nil || slot.Height < first.Height) &&
-				tx.MaySign(lane.Network, common.Address{}) == nil {
+			// Only the earliest slot of a sequence of nonces may be signed. When a halt covers that one, the sequence waits,
+			// other lanes on the chain too: a later nonce would not be mined before it. Other chains go on.
+			if p.Stage != ledger.StageDecided || turn[slot.Key.Nonces()] {
+				return nil
+			}
+			turn[slot.Key.Nonces()] = true
+			if (first == nil || slot.Height < first.Height) && tx.MaySignSlot(slot) == nil {
 				first = &slot
 			}
 			return nil
@@ -199,7 +204,7 @@ func (s *signer) join(c *core, session quorum.Session) {
 		return
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	s.cancel, s.live = cancel, c.networkOf(session.Batch)
+	s.cancel, s.live = cancel, session.Batch
 	share, began := s.share, c.now()
 	c.spawn(func() {
 		out := c.engine.Sign(ctx, w, share, c.roundTimeout)
@@ -262,14 +267,19 @@ func (s *signer) ended(c *core, session quorum.Session, out tss.Outcome) {
 	s.next(c)
 }
 
-// networkOf is the network that a decided batch pays on.
-func (c *core) networkOf(batch common.Hash) string {
-	var slot ledger.Slot
-	err := c.led.View(func(tx *ledger.Tx) (err error) { slot, _, err = tx.SlotOfBatch(batch); return err })
-	if err != nil {
+// stopped reports whether a halt covers a decided batch.
+func (c *core) stopped(batch common.Hash) bool {
+	err := c.led.View(func(tx *ledger.Tx) error {
+		slot, ok, err := tx.SlotOfBatch(batch)
+		if err != nil || !ok {
+			return err
+		}
+		return tx.MaySignSlot(slot)
+	})
+	if err != nil && !errors.Is(err, ledger.ErrHalted) {
 		c.stop(err)
 	}
-	return slot.Network
+	return err != nil
 }
 
 // storeSigned keeps a signed transaction, own or shown, and hands it to the watcher for broadcast. The signature is

@@ -23,6 +23,8 @@ const (
 	protoSigning = "signing" // READY, ABORT, session starts, signed transactions, ceremony
 	protoTSS     = "tss"     // frames of threshold sessions
 
+	protoGovernance = "governance" // actions that operators signed, and who holds which
+
 	askSync = "sync" // decisions, values, statements
 )
 
@@ -30,7 +32,8 @@ const (
 const (
 	maxVoteFrame    = batch.MaxBytes + 64<<10 // a proposal with its value and two certificates
 	maxFactsFrame   = 256 << 10               // a bundle of statements
-	maxSigningFrame = 256 << 10               // a MEMBERS action of sixteen members
+	maxSigningFrame = maxVoteFrame            // a decision of the largest batch
+	maxGovFrame     = quorum.MaxAction + 16<<10
 	maxBundle       = 256                     // statements in one bundle
 	maxSyncReply    = 2 << 20                 // decisions of one answer
 	maxSyncDecision = 32                      // decisions in one answer
@@ -44,6 +47,7 @@ func Wire() ([]string, []p2p.ProtocolSpec, []p2p.RequestSpec) {
 			{Name: protoVotes, MaxFrame: maxVoteFrame, Queue: sendQueue},
 			{Name: protoFacts, MaxFrame: maxFactsFrame, Queue: sendQueue},
 			{Name: protoSigning, MaxFrame: maxSigningFrame, Queue: sendQueue},
+			{Name: protoGovernance, MaxFrame: maxGovFrame, Queue: sendQueue},
 			{Name: protoTSS, MaxFrame: tss.MaxKeygenFrame + 4<<10, Queue: sendQueue},
 		},
 		[]p2p.RequestSpec{{Name: askSync, MaxBody: 4 << 10, MaxReply: maxSyncReply}}

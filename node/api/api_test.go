@@ -77,7 +77,7 @@ func (c *custodianInMemory) Peers() []node.Peer { return []node.Peer{{Address: s
 func (c *custodianInMemory) Alerts() []node.Alert {
 	return []node.Alert{{Code: "fuse", Severity: ledger.Critical, Count: 2}}
 }
-func (c *custodianInMemory) Halt(_ context.Context, reason string) error {
+func (c *custodianInMemory) HaltOn(_ context.Context, on node.HaltTarget, reason string) error {
 	c.halts = append(c.halts, reason)
 	return c.err
 }

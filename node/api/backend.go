@@ -30,7 +30,7 @@ type Backend interface {
 
 // Operator takes the orders of this node's operator. *node.Node is one.
 type Operator interface {
-	Halt(ctx context.Context, reason string) error
+	HaltOn(ctx context.Context, on node.HaltTarget, reason string) error
 	Resume(ctx context.Context, reason string) error
 }
 

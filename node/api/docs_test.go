@@ -20,6 +20,7 @@ func TestDocsAreOfThisCode(t *testing.T) {
 func TestEveryMethodIsDescribed(t *testing.T) {
 	for service, list := range map[reflect.Type][]described{
 		reflect.TypeFor[*custodian](): custodianMethods, reflect.TypeFor[*admin](): adminMethods,
+		reflect.TypeFor[*governance](): governanceMethods,
 	} {
 		names := map[string]bool{}
 		for _, d := range list {
@@ -52,7 +53,7 @@ func TestTheDocumentRefersToWhatItHolds(t *testing.T) {
 		Components Components
 	}
 	require.NoError(t, json.Unmarshal(raw, &doc))
-	require.Len(t, doc.Methods, len(custodianMethods)+len(adminMethods)+1)
+	require.Len(t, doc.Methods, len(custodianMethods)+len(governanceMethods)+len(adminMethods)+1)
 	var walk func(v any)
 	walk = func(v any) {
 		switch x := v.(type) {
@@ -72,5 +73,5 @@ func TestTheDocumentRefersToWhatItHolds(t *testing.T) {
 	var all any
 	require.NoError(t, json.Unmarshal(raw, &all))
 	walk(all)
-	require.Len(t, Describe(false).Methods, len(custodianMethods)+1, "the HTTP door does not speak of orders")
+	require.Len(t, Describe(false).Methods, len(custodianMethods)+len(governanceMethods)+1, "the HTTP door does not speak of orders")
 }

@@ -25,6 +25,8 @@ const (
 	CodeBusy          = 1004
 	CodeStopping      = 1005
 	CodeReason        = 1006
+	CodeAction        = 1007
+	CodeTarget        = 1008
 )
 
 // row is one line of the closed table.
@@ -50,6 +52,8 @@ var table = []row{
 	{CodeBusy, "busy", "The node's core did not answer in time.", "ask again; see the node's log if it lasts"},
 	{CodeStopping, "stopping", "The node is shutting down.", ""},
 	{CodeReason, "reason_required", "An order needs a reason of 1 to 256 bytes, without control characters.", ""},
+	{CodeAction, "action_refused", "The operators' action cannot be decided here: malformed, not signed by an operator, or of another place in history. The message names the rule.", "governance_committee says what to sign against"},
+	{CodeTarget, "no_such_target", "A halt names a lane that this network does not have, or a lane and an account.", "custodian_status lists the lanes"},
 }
 
 // Error is an error of the table, as the client gets it.
@@ -91,6 +95,8 @@ func classify(err error) *Error {
 		return own
 	case errors.Is(err, node.ErrUnknown):
 		return fail(CodeUnknown, "%s", err)
+	case errors.Is(err, node.ErrTarget):
+		return fail(CodeTarget, "%s", err)
 	case errors.Is(err, ledger.ErrNetworkHalted):
 		return fail(CodeNetworkHalted, "%s", err)
 	case errors.Is(err, context.DeadlineExceeded):

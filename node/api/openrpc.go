@@ -81,7 +81,7 @@ var custodianMethods = []described{
 }
 
 var adminMethods = []described{
-	{"Halt", "Blow this node's fuse: it gives no verdict and signs nothing until resumed. Unix socket only.", []string{"reason"}, []int{CodeReason}},
+	{"Halt", "Blow this node's fuse for everything, a lane or an account: no verdict and no signature until resumed. Unix socket only.", []string{"reason", "on"}, []int{CodeReason, CodeTarget}},
 	{"Resume", "Mend this node's fuse. Unix socket only.", []string{"reason"}, []int{CodeReason, CodeNothingHalted, CodeNetworkHalted}},
 }
 
@@ -90,6 +90,7 @@ func Describe(withAdmin bool) Document {
 	s := schemas{}
 	d := Document{OpenRPC: "1.3.2", Info: Info{"Conclave custodian", node.Version}, Components: Components{s}}
 	d.Methods = s.methods("custodian_", reflect.TypeFor[*custodian](), custodianMethods)
+	d.Methods = append(d.Methods, s.methods("governance_", reflect.TypeFor[*governance](), governanceMethods)...)
 	if withAdmin {
 		d.Methods = append(d.Methods, s.methods("admin_", reflect.TypeFor[*admin](), adminMethods)...)
 	}

@@ -19,8 +19,8 @@ import (
 
 // Bounds of what a client can make this process hold or do.
 const (
-	// MaxBody bounds a request in bytes: the largest honest one is a batch of short calls.
-	MaxBody = 64 << 10
+	// MaxBody bounds a request in bytes: the largest honest one is an action of the operators in hex.
+	MaxBody = 1 << 20
 	// maxBatch bounds the calls of one batch, maxBatchBytes their answers together.
 	maxBatch      = 100
 	maxBatchBytes = 8 << 20
@@ -46,6 +46,7 @@ type Config struct {
 	Hosts   []string // further Host headers that are ours, without port: names behind which a proxy serves this node
 	Backend Backend
 	Orders  Operator
+	Govern  Governance   // what operators sign; nil: not served
 	Metrics http.Handler // GET /metrics; nil: none
 	Log     *zap.Logger
 }
@@ -88,6 +89,11 @@ func (s *Server) register() error {
 		r.SetHTTPBodyLimit(MaxBody)
 		if err := errors.Join(r.RegisterName("custodian", c), r.RegisterName("rpc", &discovery{Describe(r == s.own)})); err != nil {
 			return err
+		}
+		if s.cfg.Govern != nil {
+			if err := r.RegisterName("governance", &governance{s.cfg.Govern, s.cfg.Log}); err != nil {
+				return err
+			}
 		}
 	}
 	return s.own.RegisterName("admin", &admin{s.cfg.Orders, s.cfg.Log})

@@ -102,8 +102,13 @@ type admin struct {
 }
 
 // Halt is admin_halt.
-func (a *admin) Halt(ctx context.Context, reason string) (answer[Ack], error) {
-	return a.order(ctx, reason, a.o.Halt)
+func (a *admin) Halt(ctx context.Context, reason string, on *node.HaltTarget) (answer[Ack], error) {
+	return a.order(ctx, reason, func(ctx context.Context, reason string) error {
+		if on == nil {
+			on = &node.HaltTarget{}
+		}
+		return a.o.HaltOn(ctx, *on, reason)
+	})
 }
 
 // Resume is admin_resume.

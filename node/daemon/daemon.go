@@ -87,7 +87,7 @@ func (d *Daemon) open(ctx context.Context, h home, o Options) error {
 		return err
 	}
 	d.api, err = api.New(api.Config{
-		Listen: h.cfg.API.Listen, Socket: h.cfg.SocketPath(), Hosts: ownHosts(h.cfg.API.Listen), Backend: d.node, Orders: d.node,
+		Listen: h.cfg.API.Listen, Socket: h.cfg.SocketPath(), Hosts: ownHosts(h.cfg.API.Listen), Backend: d.node, Orders: d.node, Govern: d.node,
 		Metrics: scraped, Log: d.log.Named("api"),
 	})
 	if err != nil {

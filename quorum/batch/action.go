@@ -1,8 +1,8 @@
 package batch
 
 import (
+	"math"
 	"slices"
-	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
@@ -38,12 +38,15 @@ func (s *State) validAction(b Batch) error {
 	if err != nil {
 		return invalid("action: %v", err)
 	}
-	_, err = s.acts(v)
-	return err
+	acted, err := s.acts(v)
+	if err != nil {
+		return err
+	}
+	return s.ripe(v, acted)
 }
 
-// CheckAction says whether an action could be decided at the next height if q operators had signed it: nil, or the rule
-// that it breaks. The operators' times are looked at only when q signatures are there.
+// CheckAction says whether an action could be decided at the next height if q operators had signed it late enough: nil, or
+// the rule that it breaks.
 func (s *State) CheckAction(v quorum.VerifiedAction) error {
 	_, err := s.acts(v)
 	return err
@@ -62,7 +65,9 @@ func (s *State) acts(v quorum.VerifiedAction) (Acted, error) {
 	var err error
 	switch body := v.Body().(type) {
 	case quorum.Resume:
-		out.Halts, err = s.resumes(v, body)
+		if out.Halts, err = body.Open(s.Network, s.Roster.IDs()); err != nil {
+			err = invalid("%v", err)
+		}
 	case quorum.PolicyChange:
 		out.File = body.File
 		out.Policy, err = s.follows(body.File)
@@ -75,22 +80,37 @@ func (s *State) acts(v quorum.VerifiedAction) (Acted, error) {
 	return out, err
 }
 
-// resumes: the halts are of members, and the operators looked at them for as long as the policy asks.
-func (s *State) resumes(v quorum.VerifiedAction, r quorum.Resume) ([]quorum.Cleared, error) {
-	halts, err := r.Open(s.Network, s.Roster.IDs())
-	if err != nil {
-		return nil, invalid("%v", err)
+// ripe: before a RESUME the operators looked at the halts for as long as the policy asks.
+func (s *State) ripe(v quorum.VerifiedAction, acted Acted) error {
+	if len(acted.Halts) == 0 {
+		return nil
 	}
-	times := make([]uint64, len(halts))
-	for i, h := range halts {
+	if at := s.ripeAt(acted); v.Time() < at {
+		return invalid("the operators signed at %s, the policy allows it from %s", timeText(v.Time()), timeText(at))
+	}
+	return nil
+}
+
+// ripeAt is the time from which the operators' median counts: resume_delay after the halts' median.
+func (s *State) ripeAt(acted Acted) uint64 {
+	times := make([]uint64, len(acted.Halts))
+	for i, h := range acted.Halts {
 		times[i] = h.Halt.Time
 	}
-	halted, delay := quorum.LowerMedian(times), uint64(s.Policy.ResumeDelay.Milliseconds())
-	if signed := v.Time(); len(v.Operators()) >= s.Roster.Q() && (signed < halted || signed-halted < delay) {
-		return nil, invalid("the operators signed %s after the halts, the policy asks for %s",
-			time.Duration(signed-min(signed, halted))*time.Millisecond, s.Policy.ResumeDelay)
+	at, delay := quorum.LowerMedian(times), uint64(s.Policy.ResumeDelay.Milliseconds())
+	if at > math.MaxUint64-delay {
+		return math.MaxUint64 // a member's clock was nowhere near: no operator signs at that time
 	}
-	return halts, nil
+	return at + delay
+}
+
+// RipeAt is the time from which operators' signatures under a RESUME count, unix ms; 0 for other actions.
+func (s *State) RipeAt(v quorum.VerifiedAction) uint64 {
+	acted, err := s.acts(v)
+	if err != nil || len(acted.Halts) == 0 {
+		return 0
+	}
+	return s.ripeAt(acted)
 }
 
 // follows: a policy has a higher version than the one in force and a tariff for every lane.

@@ -59,11 +59,14 @@ func (c Candidate) certified() uint64 {
 
 // Build makes the batch of the next height from what a proposer holds: the oldest certified withdrawal that can be paid
 // now, and every reject. ok is false when there is nothing to decide. The result is valid by construction and by check.
-func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View]) (Batch, bool) {
+// What stopped names is left out: a proposer that may not sign it does not ask for it.
+func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View], stopped ...func(quorum.Content) bool) (Batch, bool) {
 	if !s.Founded() {
 		return Batch{}, false
 	}
-	sorted := oldestFirst(s.withResolved(candidates))
+	sorted := slices.DeleteFunc(oldestFirst(s.withResolved(candidates)), func(c Candidate) bool {
+		return slices.ContainsFunc(stopped, func(f func(quorum.Content) bool) bool { return f(c.Content) })
+	})
 	frames, kept := map[quorum.LaneKey]*frame{}, queue{}
 	for _, c := range sorted {
 		lane, ok := s.laneFor(c.Content)
