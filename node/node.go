@@ -32,6 +32,7 @@ type Config struct {
 	// RoundTimeout is how long a signing round waits for a silent member; zero means the signing room's default.
 	RoundTimeout time.Duration
 	RelayPoll    time.Duration // between two looks at the Relay; zero means one second
+	Settlement   string        // file or URL of the settlement authority's snapshots; empty: none are read
 	Alerts       AlertRules    // when people are called again
 	Log          *zap.Logger
 }
@@ -69,6 +70,7 @@ type Node struct {
 	judge    *judge
 	reporter *reporter
 	intake   *intake
+	watches  *watches
 }
 
 // New opens the ledger and wires the rooms; nothing runs before Run. It fails when the database was rolled back, belongs
@@ -144,6 +146,9 @@ func (n *Node) wire(parts Parts) error {
 	if n.intake, err = newIntake(n); err != nil {
 		return err
 	}
+	if n.watches, err = newWatches(n); err != nil {
+		return err
+	}
 	c.content = n.judge.content
 	c.marks, c.repair = newMarks(), n.intake.repair
 	c.refused = func(peer common.Address, err error) { n.refusals.add(peer, refusedRange, err) }
@@ -171,6 +176,7 @@ func (n *Node) Run(ctx context.Context) error {
 		{"intake", n.intake.run},
 		{"judge", n.judge.run},
 		{"reporter", n.reporter.run},
+		{"watches", n.watches.run},
 		{"waits", n.watchWaits},
 	}
 	for name, w := range n.watchers {
