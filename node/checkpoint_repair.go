@@ -48,7 +48,7 @@ func (c *core) anyVersion(q quarrel, own []ledger.Event, first int) (theirs []le
 			return theirs, peer, true
 		}
 		c.log.Warn("member shows no such range", zap.Stringer("peer", peer), zap.Uint64("range", q.theirs.Range), zap.Error(err))
-		if errors.Is(err, errRanges) && c.refused != nil {
+		if errors.Is(err, errRanges) && q.level == ledger.DisputeCertified {
 			c.refused(peer, err)
 		}
 	}

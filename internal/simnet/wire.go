@@ -52,6 +52,7 @@ type wire struct {
 	said   map[int]map[common.Hash]bool // by member, digests of counted statements
 	known  map[common.Hash]meaning      // of statements, by the digest of their bytes: a signature is recovered once
 	ears   []func(Heard)
+	ranges map[uint64]quorum.Checkpoint // what custodians said last of each range, once somebody listens
 }
 
 func newWire(w *World) *wire {

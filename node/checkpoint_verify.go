@@ -1,0 +1,175 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/common/hexutil"
+
+	"conclave/quorum"
+)
+
+// EvidenceVerdict is what a piece of evidence is worth to somebody who trusts nothing but the genesis document.
+type EvidenceVerdict string
+
+// The verdicts.
+const (
+	EvidenceProves EvidenceVerdict = "proves" // signatures convict the member, or show both versions of a range as signed
+	EvidenceRecord EvidenceVerdict = "record" // nobody signed it: the word of the node that shows it
+	EvidenceFalse  EvidenceVerdict = "false"  // it does not show what it claims
+)
+
+// ErrEvidence means that a piece of evidence does not show what it claims.
+var ErrEvidence = errors.New("not what it claims to be")
+
+// VerifyEvidence judges a piece of evidence by its bytes and the genesis document alone, whose members this version never
+// changes. Whom it names must have signed both sides: nobody can be framed by bytes of others.
+func VerifyEvidence(g quorum.Genesis, e EvidenceView) (EvidenceVerdict, error) {
+	network := g.ID()
+	if e.Network != network {
+		return EvidenceFalse, fmt.Errorf("%w: of network %s, not %s", ErrEvidence, e.Network, network)
+	}
+	genesis, err := g.Roster()
+	if err != nil {
+		return EvidenceFalse, err
+	}
+	v := verifier{network: network, genesis: genesis}
+	switch e.Kind {
+	case string(quorum.RuleVotes), string(quorum.RuleVerdicts), string(quorum.RuleHeads), string(quorum.RuleCounter):
+		if e.Member == nil {
+			return v.verdict(v.fork(e))
+		}
+		return v.verdict(v.conflict(e))
+	case evidenceRangeCertified, evidenceRangeSplit, evidenceRangeOne:
+		return v.verdict(v.ranges(e))
+	}
+	return EvidenceRecord, nil
+}
+
+// verifier knows who the members are.
+type verifier struct {
+	network common.Hash
+	genesis quorum.Roster
+}
+
+func (verifier) verdict(err error) (EvidenceVerdict, error) {
+	if err != nil {
+		return EvidenceFalse, err
+	}
+	return EvidenceProves, nil
+}
+
+func (v verifier) roster(epoch uint64) quorum.Roster {
+	r := v.genesis
+	r.Epoch = epoch
+	return r
+}
+
+// single is the one exhibit of a side.
+func single(side []Exhibit) ([]byte, error) {
+	if len(side) != 1 {
+		return nil, fmt.Errorf("%w: a side of %d exhibits", ErrEvidence, len(side))
+	}
+	raw, err := hexutil.Decode(side[0].RLP)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvidence, err)
+	}
+	return raw, nil
+}
+
+// conflict: one member signed two statements of which it may sign one.
+func (v verifier) conflict(e EvidenceView) error {
+	a, err := single(e.First)
+	if err != nil {
+		return err
+	}
+	b, err := single(e.Second)
+	if err != nil {
+		return err
+	}
+	rule, who, err := quorum.Conflict(v.network, v.genesis.IDs(), a, b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEvidence, err)
+	}
+	if string(rule) != e.Kind || who != *e.Member {
+		return fmt.Errorf("%w: it shows %s by %s", ErrEvidence, rule, who)
+	}
+	return nil
+}
+
+// fork: one height was decided twice.
+func (v verifier) fork(e EvidenceView) error {
+	var ds [2]quorum.UncheckedDecision
+	for i, side := range [][]Exhibit{e.First, e.Second} {
+		raw, err := single(side)
+		if err == nil {
+			err = unmarshal(raw, &ds[i])
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrEvidence, err)
+		}
+		if _, err := ds[i].Verify(v.network, v.roster(ds[i].Commit.Epoch)); err != nil {
+			return fmt.Errorf("%w: %w", ErrEvidence, err)
+		}
+	}
+	if e.Kind != string(quorum.RuleVotes) || ds[0].Commit.Height != ds[1].Commit.Height || ds[0].Commit.ID == ds[1].Commit.ID {
+		return fmt.Errorf("%w: heights %d and %d are no fork", ErrEvidence, ds[0].Commit.Height, ds[1].Commit.Height)
+	}
+	return nil
+}
+
+// ranges: two versions of one range were signed. Neither side convicts: members that are shown different logs sign
+// different words honestly.
+func (v verifier) ranges(e EvidenceView) error {
+	if e.Range == nil || len(e.Second) == 0 {
+		return fmt.Errorf("%w: no second version", ErrEvidence)
+	}
+	raw, err := single(e.First)
+	if err != nil {
+		return err
+	}
+	mine, err := quorum.Open[quorum.Checkpoint](v.network, v.genesis.IDs(), raw)
+	if err != nil || mine.Body().Range != e.Range.Range {
+		return errors.Join(fmt.Errorf("%w: the first version", ErrEvidence), err)
+	}
+	signers := map[common.Address]bool{}
+	var theirs *quorum.Checkpoint
+	for _, x := range e.Second {
+		raw, err := hexutil.Decode(x.RLP)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrEvidence, err)
+		}
+		said, by, err := v.word(raw)
+		if err != nil {
+			return fmt.Errorf("%w: the second version: %w", ErrEvidence, err)
+		}
+		if theirs == nil {
+			theirs = &said
+		}
+		if !theirs.Same(said) || said.Same(mine.Body()) || said.Range != e.Range.Range {
+			return fmt.Errorf("%w: the versions are not two of one range", ErrEvidence)
+		}
+		for _, a := range by {
+			signers[a] = true
+		}
+	}
+	need := map[string]int{evidenceRangeCertified: v.genesis.Q(), evidenceRangeSplit: v.genesis.F() + 1, evidenceRangeOne: 1}[e.Kind]
+	if len(signers) < need {
+		return fmt.Errorf("%w: %d members signed, %s needs %d", ErrEvidence, len(signers), e.Kind, need)
+	}
+	return nil
+}
+
+// word reads a certificate or a single checkpoint.
+func (v verifier) word(raw []byte) (quorum.Checkpoint, quorum.Members, error) {
+	if s, err := quorum.Open[quorum.Checkpoint](v.network, v.genesis.IDs(), raw); err == nil {
+		return s.Body(), quorum.Members{s.Signer()}, nil
+	}
+	var u quorum.UncheckedCheckpoint
+	if err := unmarshal(raw, &u); err != nil {
+		return quorum.Checkpoint{}, nil, err
+	}
+	cert, err := u.Verify(v.network, v.roster(u.Checkpoint.Epoch))
+	return u.Checkpoint, cert.Signers(), err
+}
