@@ -188,7 +188,7 @@ func (b *book) bookAll(queue []entry) (held []entry, err error) {
 	return nil, nil
 }
 
-// screen refuses what no honest Relay sends and drops what is in the books already.
+// screen refuses what no honest Relay sends and drops what is in the books already; it returns a part of what it is given.
 func (tx *Tx) screen(events []entry) (fresh []entry, err error) {
 	t, err := tx.totals()
 	if err != nil {
@@ -196,6 +196,7 @@ func (tx *Tx) screen(events []entry) (fresh []entry, err error) {
 	}
 	log, held := tx.b.Bucket(bucketLog), tx.b.Bucket(bucketHeld)
 	first, _ := held.Cursor().First()
+	fresh = events[:0] // most often all of them, and there may be many
 	var last uint64
 	for i := range events {
 		e := &events[i]

@@ -12,11 +12,14 @@ import (
 // Bounds of a replay's memory. A commit costs two syncs and writes every page that it touched, so larger ones are cheaper
 // by the event.
 const (
-	// replayEvents bounds the events of one commit: with those that are read ahead some thirty megabytes.
+	// replayEvents bounds the events of one commit.
 	replayEvents = 65_536
-	// replayPages bounds the pages that one commit changes, as estimated: where there are many accounts, nearly each one is
-	// on a page of its own, which is held twice until it is written.
-	replayPages = 20000
+	// replayPages bounds the pages that one commit changes, as estimated, replayPagesLarge those in books of many accounts:
+	// there nearly each account is on a page of its own, which is held twice until it is written.
+	replayPages      = 20_480
+	replayPagesLarge = 8_192
+	// replayLarge is how many accounts are many.
+	replayLarge = 250_000
 	// replayAccounts bounds the accounts that stay at hand between commits.
 	replayAccounts = 131_072
 
@@ -88,10 +91,15 @@ func (s *replaySize) learn(tx *Tx) error {
 	return nil
 }
 
-// pages estimates what a commit changes: each account and link on a page of its own, but no more pages than there are.
-func (s *replaySize) pages(accounts, links int) int {
-	return int(min(uint64(accounts), s.accounts.Load()/perPage+uint64(accounts)/perPage) +
-		min(uint64(links), s.links.Load()/perPage+uint64(links)/perPage))
+// full reports whether a commit would change as many pages as it may: each account and link is on a page of its own, but
+// there are no more pages than there are.
+func (s *replaySize) full(accounts, links int) bool {
+	all := s.accounts.Load()
+	pages := min(uint64(accounts), (all+uint64(accounts))/perPage) + min(uint64(links), (s.links.Load()+uint64(links))/perPage)
+	if all < replayLarge {
+		return pages >= replayPages
+	}
+	return pages >= replayPagesLarge
 }
 
 // pipelined reads a log on a goroutine of its own, one page ahead of take.
@@ -148,7 +156,7 @@ func produce(ctx context.Context, log iter.Seq2[Event, error], size *replaySize,
 		if e.Kind.Debit() {
 			links++
 		}
-		if len(page) == replayEvents || size.pages(len(touched), links) >= replayPages {
+		if len(page) == replayEvents || size.full(len(touched), links) {
 			if err := send(); err != nil {
 				return err
 			}
