@@ -20,6 +20,7 @@ func language() []command {
 	all = append(all, people()...)
 	all = append(all, relayLies()...)
 	all = append(all, faults()...)
+	all = append(all, money()...)
 	all = append(all, checkpoints()...)
 	return append(all, expectations()...)
 }

@@ -114,7 +114,7 @@ func memberOf(i int, key *ecdsa.PrivateKey) quorum.Member {
 
 func newGenesis(cfg Config, keys []*ecdsa.PrivateKey) (quorum.Genesis, error) {
 	g := quorum.Genesis{
-		Version: quorum.GenesisVersion, Name: "simnet", FeeAddress: place("fee"), DaoAddress: place("dao"), Policy: policyFile(cfg.Policy),
+		Version: quorum.GenesisVersion, Name: "simnet", FeeAddress: place("fee"), DaoAddress: place("dao"), Policy: policyFile(cfg.Policy) + cfg.Governors,
 		Lanes: []quorum.Lane{{
 			Network: Network, ChainID: chainID, Way: quorum.WaySingle, DepositAddress: place("deposit"),
 			BenefitContract: place("benefit contract"), Finality: cfg.Finality, MinEndpoints: 1,

@@ -35,6 +35,8 @@ type Config struct {
 	Policy   map[string]string // by key of the policy file, over DefaultPolicy
 	Finality uint64            // blocks on top of a final one; 2
 	Payer    string            // coins that the payer starts with; 10000
+	// Governors stand at the end of the policy file, see [Governor].
+	Governors string
 	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
 	Trace func(line string)
 }
