@@ -200,6 +200,8 @@ func bookAlerts() []AlertKind {
 			Ends: "booking goes on", Do: "Look at the named account and at unproven deposits."},
 		{Code: codeOverpaid, Severity: ledger.Critical, Meaning: "Decisions pay more, with fees, than this node's books were ever credited. The fuse follows after `hold_max`.",
 			Ends: "the credits are there", Do: "Compare the books with another custodian's: this node was shown less, or more is paid than was earned."},
+		{Code: string(ledger.AlertAccrual), Severity: ledger.Critical, Meaning: "An account was credited more within a window of log time than the policy's ceiling. It is frozen.",
+			Do: "Look at the account's newest rows. RESOLVE frees it when they are right; a policy with a higher ceiling keeps it free."},
 		{Code: string(ledger.AlertRequestEvent), Severity: ledger.Critical, Meaning: "Two requests name one row.",
 			Do: "Compare with another custodian."},
 		{Code: string(ledger.AlertRequestStatus), Severity: ledger.Critical, Meaning: "The Relay's status of a withdrawal contradicts what was decided.",
@@ -221,7 +223,7 @@ func verdictAlerts() []AlertKind {
 	return []AlertKind{
 		{Code: string(risk.AlertOverdraft), Severity: ledger.Critical, Meaning: "A withdrawal exceeds the account's balance in these books: potentially an attack.",
 			Do: "Trace the account's credits; it is frozen until covered."},
-		{Code: string(risk.AlertEventMax), Severity: ledger.Critical, Meaning: "A single row above the policy's maximum. The fuse tripped.",
+		{Code: string(risk.AlertEventMax), Severity: ledger.Critical, Meaning: "A single row above the policy's maximum. The fuse tripped, or the account is frozen where the policy says so for the kind.",
 			Do: "Find who caused it."},
 		{Code: string(risk.AlertBinding), Severity: ledger.Warning, Meaning: "A request does not fit its row.",
 			Do: "Compare with another custodian."},

@@ -64,6 +64,7 @@ type ExplanationView struct {
 	Observed  string   `json:"observed,omitempty"`
 	Evidence  []uint64 `json:"evidence,omitempty"`
 	Do        string   `json:"do,omitempty"`
+	Local     bool     `json:"local,omitempty"` // stricter than the policy by this node's overlay
 }
 
 // Stages of a withdrawal, as people ask for them.
@@ -90,7 +91,10 @@ func (n *Node) Withdrawal(ctx context.Context, wid uint64) (WithdrawalView, erro
 		if !ok {
 			return fmt.Errorf("withdrawal %d: %w", wid, ErrUnknown)
 		}
-		out, err = n.viewWithdrawal(tx, w)
+		if out, err = n.viewWithdrawal(tx, w); err != nil {
+			return err
+		}
+		out.Explanation, err = n.judge.explain(tx, w)
 		return err
 	})
 	if err != nil {
@@ -169,9 +173,6 @@ func (n *Node) viewFate(tx *ledger.Tx, w ledger.Withdrawal, out *WithdrawalView)
 // whyNotYet says what a withdrawal waits for.
 func (n *Node) whyNotYet(ctx context.Context, out *WithdrawalView) error {
 	if verdict, ok := n.judge.verdict(out.ID); ok {
-		for _, e := range verdict.Explanations {
-			out.Explanation = append(out.Explanation, explain(e))
-		}
 		if out.Height == nil {
 			out.WhyNotYet = append(out.WhyNotYet, waitReason(verdict)...)
 		}

@@ -180,17 +180,29 @@ func (in *intake) Record(ctx context.Context, events []ledger.Event, state []byt
 // verdict can rest on them; they are booked all the same, for what a person must judge is better seen in the books.
 func (in *intake) screen(ctx context.Context, events []ledger.Event) error {
 	for _, e := range events {
-		breach, bad := risk.ScreenEvent(in.n.policy(), e)
+		breach, bad := risk.ScreenEvent(in.n.rules(), e)
 		if !bad || e.ID <= in.n.genesis.Cutover.Event || in.booked(e.ID) {
 			continue // q operators signed the history, and a row that is handed over again was judged when it came first
 		}
 		in.n.raiseBooks([]ledger.Alert{breach.Alert})
+		if breach.Freeze != nil {
+			if err := in.freeze(e.Account, *breach.Freeze); err != nil {
+				return err
+			}
+			continue
+		}
 		err := in.n.core.ask(ctx, func() { in.n.core.trip(string(breach.Alert.Code), breach.Alert.Text) })
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// freeze stops an account before the row that is the reason is booked.
+func (in *intake) freeze(account common.Address, f ledger.Freeze) error {
+	f.Since = uint64(in.n.now().UnixMilli())
+	return in.n.led.Update(func(tx *ledger.Tx) error { _, err := tx.Freeze(account, f); return err })
 }
 
 // booked reports whether the books hold an event.

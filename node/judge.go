@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -32,6 +31,7 @@ type judge struct {
 
 	mu    sync.Mutex                  // guards what follows
 	last  map[uint64]risk.Verdict     // the latest verdict on open withdrawals, for status
+	heard map[uint64]risk.Destination // the answer that it rests on
 	dests map[uint64]risk.Destination // final answers, which never change
 
 	// Of the one goroutine that judges, by lane.
@@ -40,7 +40,7 @@ type judge struct {
 }
 
 func newJudge(n *Node) *judge {
-	return &judge{n: n, bell: make(chan struct{}, 1), last: map[uint64]risk.Verdict{}, dests: map[uint64]risk.Destination{},
+	return &judge{n: n, bell: make(chan struct{}, 1), last: map[uint64]risk.Verdict{}, heard: map[uint64]risk.Destination{}, dests: map[uint64]risk.Destination{},
 		silent: map[string]bool{}, failed: map[string]uint64{}}
 }
 
@@ -100,11 +100,11 @@ func (j *judge) all(ctx context.Context) error {
 		return err
 	}
 	j.begin(open)
-	for _, w := range open {
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err := j.one(ctx, w, in); err != nil {
+	if err := j.keepRisk(ctx, in); err != nil {
+		return err
+	}
+	for rest := open; len(rest) > 0; {
+		if rest, err = j.some(ctx, rest, in); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -134,84 +134,22 @@ func (j *judge) turn(w ledger.Withdrawal) int {
 type inForce struct {
 	founded bool
 	epoch   uint64
+	policy  quorum.Policy // of this pass: what is judged by it is signed in its name
 }
 
 func (j *judge) inForce(tx *ledger.Tx) (inForce, error) {
 	roster, _, since, err := tx.CurrentEpoch()
-	return inForce{founded: since > 0, epoch: roster.Epoch}, err
+	return inForce{founded: since > 0, epoch: roster.Epoch, policy: j.n.policy()}, err
 }
 
 // given reports whether this node's verdict stands for the epoch and policy in force.
 func (j *judge) given(tx *ledger.Tx, wid uint64, in inForce) (bool, error) {
 	given := false
 	err := tx.Verdicts(wid, func(v ledger.Verdict) error {
-		given = given || (v.Signer == j.n.self && v.Epoch == in.epoch && v.Policy == j.n.policy().Ref())
+		given = given || (v.Signer == j.n.self && v.Epoch == in.epoch && v.Policy == in.policy.Ref())
 		return nil
 	})
 	return given, err
-}
-
-// one judges a withdrawal, and signs what can be said for good.
-func (j *judge) one(ctx context.Context, w ledger.Withdrawal, in inForce) error {
-	facts := j.facts(ctx, w)
-	verdict, err := j.dry(w, facts)
-	if err != nil {
-		return fmt.Errorf("judge withdrawal %d: %w", w.ID, err)
-	}
-	if verdict.Kind == risk.Wait && verdict.Freeze == nil && verdict.Thaw == nil {
-		j.remember(w.ID, verdict)
-		j.n.raiseBooks(verdict.Alerts)
-		return nil
-	}
-	var raw []byte
-	err = j.n.led.Update(func(tx *ledger.Tx) (err error) {
-		raw = nil
-		facts.Halted = halted(tx, w)
-		if verdict, err = risk.Judge(tx, w, facts); err != nil {
-			return err
-		}
-		if verdict.Freeze != nil {
-			f := *verdict.Freeze
-			f.Since = uint64(j.n.now().UnixMilli())
-			_, err = tx.Freeze(w.Account, f)
-			return err
-		}
-		if verdict.Thaw != nil {
-			if _, err := tx.Unfreeze(w.Account, verdict.Thaw.Code, verdict.Thaw.Ref); err != nil {
-				return err
-			}
-		}
-		raw, err = j.sign(tx, verdict, in)
-		return err
-	})
-	var conflict *ledger.HeadConflict
-	switch {
-	case errors.As(err, &conflict):
-		return j.freezeHead(conflict)
-	case err != nil && isRule(err):
-		verdict.Kind = risk.Wait
-		verdict.Explanations = append(verdict.Explanations, risk.Explanation{Rule: "record", Outcome: risk.Waits, Observed: err.Error()})
-		j.n.log.Debug("verdict refused by rule", zap.Uint64("withdrawal", w.ID), zap.Error(err))
-	case err != nil:
-		return fmt.Errorf("judge withdrawal %d: %w", w.ID, err)
-	}
-	j.remember(w.ID, verdict)
-	j.n.raiseBooks(verdict.Alerts)
-	if raw != nil {
-		j.n.core.publish(topicFacts, raw)
-		j.n.core.post(func() { j.n.core.hearFact(raw); j.n.core.maybeBegin(j.n.core.now()) })
-	}
-	return nil
-}
-
-// dry judges without writing: most of what waits has nothing to record.
-func (j *judge) dry(w ledger.Withdrawal, facts risk.Facts) (v risk.Verdict, err error) {
-	err = j.n.led.View(func(tx *ledger.Tx) (err error) {
-		facts.Halted = halted(tx, w)
-		v, err = risk.Judge(tx, w, facts)
-		return err
-	})
-	return v, err
 }
 
 // halted says why nothing may be signed for a request; empty when nothing is halted.
@@ -230,13 +168,13 @@ func (j *judge) sign(tx *ledger.Tx, v risk.Verdict, in inForce) ([]byte, error) 
 		return nil, nil
 	}
 	if v.Kind == risk.Approve {
-		body := quorum.Approve{Epoch: in.epoch, Policy: j.n.policy().Ref(), WID: v.Content.WID, Content: hash,
+		body := quorum.Approve{Epoch: in.epoch, Policy: in.policy.Ref(), WID: v.Content.WID, Content: hash,
 			Account: v.Content.Account, Seq: v.Seq, Head: v.Head, Time: now}
 		return tx.Approve(body, tx.CaseOf(v.Content), func(b quorum.Approve) (quorum.Signed[quorum.Approve], error) {
 			return quorum.Sign(j.n.cfg.Key, j.n.network, b)
 		})
 	}
-	body := quorum.Refuse{Epoch: in.epoch, Policy: j.n.policy().Ref(), WID: v.Content.WID, Content: hash, Reason: v.Reason, Time: now}
+	body := quorum.Refuse{Epoch: in.epoch, Policy: in.policy.Ref(), WID: v.Content.WID, Content: hash, Reason: v.Reason, Time: now}
 	return tx.Refuse(body, tx.CaseOf(v.Content), func(b quorum.Refuse) (quorum.Signed[quorum.Refuse], error) {
 		return quorum.Sign(j.n.cfg.Key, j.n.network, b)
 	})
@@ -254,18 +192,25 @@ func (j *judge) freezeHead(c *ledger.HeadConflict) error {
 }
 
 // facts asks the own endpoints what the rules need to know of the world.
-func (j *judge) facts(ctx context.Context, w ledger.Withdrawal) risk.Facts {
+func (j *judge) facts(ctx context.Context, w ledger.Withdrawal, in inForce) risk.Facts {
+	f, lane := j.plainFacts(w, in.policy)
+	if f.LaneKnown {
+		f.Destination = j.destination(ctx, w, lane)
+	}
+	return f
+}
+
+// plainFacts are those that need no question.
+func (j *judge) plainFacts(w ledger.Withdrawal, p quorum.Policy) (risk.Facts, quorum.Lane) {
 	f := risk.Facts{
-		Policy: j.n.policy(), FeeAddress: j.n.genesis.FeeAddress, DaoAddress: j.n.genesis.DaoAddress,
+		Policy: p, Overlay: j.n.cfg.Overlay, Now: uint64(j.n.now().UnixMilli()), FeeAddress: j.n.genesis.FeeAddress, DaoAddress: j.n.genesis.DaoAddress,
 		Cutover: j.n.genesis.Cutover.Event, Carried: j.n.genesis.Cutover.Carried, InForce: true,
 	}
 	lane, ok := j.n.genesis.LaneOf(w.Network)
-	if !ok {
-		return f
+	if ok {
+		f.LaneKnown, f.Token = true, lane.Token
 	}
-	f.LaneKnown, f.Token = true, lane.Token
-	f.Destination = j.destination(ctx, w, lane)
-	return f
+	return f, lane
 }
 
 // destination asks where the account's money must go, at the first final block at or after the time that it signed.
@@ -302,11 +247,11 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 	return d
 }
 
-func (j *judge) remember(wid uint64, v risk.Verdict) {
+func (j *judge) remember(wid uint64, v risk.Verdict, d risk.Destination) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if _, known := j.last[wid]; known || len(j.last) < maxVerdicts {
-		j.last[wid] = v
+		j.last[wid], j.heard[wid] = v, d
 	}
 }
 
@@ -325,6 +270,7 @@ func (j *judge) forget(open []ledger.Withdrawal) {
 		if !keep[wid] {
 			delete(j.dests, wid)
 			delete(j.last, wid)
+			delete(j.heard, wid)
 		}
 	}
 }
@@ -349,23 +295,4 @@ func (j *judge) content(wid uint64) (c quorum.Content, ok bool) {
 		return nil
 	})
 	return c, ok && err == nil
-}
-
-// explain turns a rule's word into what the API shows.
-func explain(e risk.Explanation) ExplanationView {
-	return ExplanationView{Rule: e.Rule, Outcome: string(e.Outcome), Threshold: e.Threshold, Observed: e.Observed, Evidence: e.Evidence, Do: e.Do}
-}
-
-// waitReason says why this node's own verdict waits.
-func waitReason(v risk.Verdict) []Reason {
-	if v.Kind != risk.Wait {
-		return nil
-	}
-	out := []Reason{}
-	for _, e := range v.Explanations {
-		if e.Outcome != risk.Passed {
-			out = append(out, Reason{Code: string(v.Code), Text: fmt.Sprintf("%s: %s", e.Rule, e.Observed), Hint: e.Do})
-		}
-	}
-	return out
 }

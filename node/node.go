@@ -27,6 +27,7 @@ type Config struct {
 	Key     *ecdsa.PrivateKey // the member's identity
 	Genesis quorum.Genesis    // verified: see package governance
 	DataDir string            // holds the ledger
+	Overlay quorum.Overlay    // this operator's stricter rules
 	// Development accepts development preparameters and other members' development moduli. Devnets only.
 	Development bool
 	// RoundTimeout is how long a signing round waits for a silent member; zero means the signing room's default.
@@ -107,6 +108,9 @@ func New(cfg Config, parts Parts) (*Node, error) {
 // wire joins the rooms. Read it as the architecture: who hears whom.
 func (n *Node) wire(parts Parts) error {
 	if err := errors.Join(n.led.Rollback(), n.loadPolicy()); err != nil {
+		return err
+	}
+	if err := n.cfg.Overlay.Stricter(n.policy()); err != nil {
 		return err
 	}
 	state, err := batch.NewState(n.genesis)

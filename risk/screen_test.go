@@ -32,6 +32,12 @@ func TestScreenEvent(t *testing.T) {
 			require.Equal(t, []uint64{9}, b.Explanation.Evidence)
 			require.Equal(t, ledger.Critical, b.Alert.Severity)
 			require.Contains(t, b.Alert.Text, tc.amount)
+			require.Nil(t, b.Freeze, "it stops the node")
+			p := p
+			p.Limits.FreezeAboveMax = []uint8{uint8(tc.kind)}
+			b, _ = ScreenEvent(p, ledger.Event{ID: 9, Kind: tc.kind, Amount: tc.amount})
+			require.Equal(t, ledger.FreezeMaximum, b.Freeze.Code)
+			require.Equal(t, uint64(9), b.Freeze.Ref, "each row is a reason of its own, in any order")
 		}
 	}
 }
