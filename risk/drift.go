@@ -161,7 +161,8 @@ func (d *Drift) Close(w quorum.Watch, at uint64) (found []Finding) {
 	}
 	end := (d.m.Newest - driftGrace) / hourSeconds // hours below it are over
 	if end > d.m.Next+driftKept {
-		d.skip(end - driftKept)
+		d.learnAnew()
+		return nil
 	}
 	for d.m.Next < end {
 		found = append(found, d.judge(w, d.m.Next)...)
@@ -171,16 +172,15 @@ func (d *Drift) Close(w quorum.Watch, at uint64) (found []Finding) {
 	return found
 }
 
-// skip goes over a silence that is longer than the memory: nothing is usual after it.
-func (d *Drift) skip(to uint64) {
+// learnAnew forgets everything: after a silence that is longer than the memory nothing is usual.
+func (d *Drift) learnAnew() {
 	for h := range d.hours {
 		d.drop(h)
 	}
 	d.level.Clear()
-	d.m.First, d.m.Next = to, to
+	d.m.First, d.m.Next, d.m.Fused = 0, 0, false
 	clear(d.m.Sums)
 	clear(d.m.Since)
-	d.m.Fused = false
 }
 
 func (d *Drift) drop(hour uint64) {

@@ -22,9 +22,6 @@ type Each func(prefix []byte, fn func(key, value []byte) error) error
 // Flush stores what changed since the last flush. Do it in the transaction that books the rows which were counted; when
 // that fails, load the watch anew.
 func (d *Drift) Flush(put Put) error {
-	if d.m.First == 0 {
-		return nil
-	}
 	for hour := range d.dirty {
 		var value []byte
 		if h := d.hours[hour]; h != nil {

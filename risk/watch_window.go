@@ -20,6 +20,7 @@ const (
 // counted.
 type window struct {
 	step  uint64 // seconds of a slot
+	live  uint64 // slots that count: the window's, and the one that is under way
 	head  uint64 // the newest slot
 	slots [windowSlots + 1]windowSlot
 
@@ -35,7 +36,8 @@ type windowSlot struct {
 }
 
 func newWindow(seconds uint64) *window {
-	return &window{step: max(1, (seconds+windowSlots-1)/windowSlots), by: map[common.Address]uint64{}}
+	step := max(1, (seconds+windowSlots-1)/windowSlots)
+	return &window{step: step, live: (seconds+step-1)/step + 1, by: map[common.Address]uint64{}}
 }
 
 // advance moves the window up to a time; it never goes back.
@@ -45,7 +47,7 @@ func (w *window) advance(at uint64) {
 		return
 	}
 	for i := range w.slots {
-		if s := &w.slots[i]; s.at+uint64(len(w.slots)) <= slot {
+		if s := &w.slots[i]; s.at+w.live <= slot {
 			w.clear(s)
 		}
 	}
@@ -74,7 +76,7 @@ func (w *window) forget(s *windowSlot) {
 func (w *window) add(at uint64, account common.Address, unseen bool) (ofAccount uint64) {
 	w.advance(at)
 	slot := at / w.step
-	if slot+uint64(len(w.slots)) <= w.head {
+	if slot+w.live <= w.head {
 		return w.by[account]
 	}
 	s := &w.slots[slot%uint64(len(w.slots))]
