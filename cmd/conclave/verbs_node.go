@@ -17,6 +17,7 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newBatches,
 		newPeers,
 		newAlerts,
+		newEvidence,
 		newHalt,
 		newResume,
 	}

@@ -73,6 +73,12 @@ func (c *custodianInMemory) Certificate(id uint64) (node.Proof, error) {
 func (c *custodianInMemory) Decision(h uint64) (node.Proof, error) {
 	return node.Proof{Kind: "decision", Height: h}, c.err
 }
+func (c *custodianInMemory) Evidence(id string) ([]node.EvidenceView, error) {
+	if id == "404" {
+		return nil, fmt.Errorf("evidence %s: %w", id, node.ErrUnknown)
+	}
+	return []node.EvidenceView{{Kind: "two-votes", Member: &someone, First: []node.Exhibit{{What: "statement", RLP: "0x01" + id}}}}, c.err
+}
 func (c *custodianInMemory) Peers() []node.Peer { return []node.Peer{{Address: someone}} }
 func (c *custodianInMemory) Alerts() []node.Alert {
 	return []node.Alert{{Code: "fuse", Severity: ledger.Critical, Count: 2}}

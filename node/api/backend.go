@@ -25,6 +25,7 @@ type Backend interface {
 	Certificate(id uint64) (node.Proof, error)
 	Decision(height uint64) (node.Proof, error)
 	Peers() []node.Peer
+	Exhibitor
 	Alerts() []node.Alert
 }
 

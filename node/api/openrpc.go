@@ -77,6 +77,7 @@ var custodianMethods = []described{
 	{"Certificate", "The certificate of a decided withdrawal, as it was carried: it proves itself offline.", []string{"id"}, []int{CodeUnknown}},
 	{"Decision", "A decided value with its commit certificate: it proves itself offline.", []string{"height"}, []int{CodeUnknown}},
 	{"Peers", "This node's connections to the other members.", nil, nil},
+	evidenceMethod,
 	{"Alerts", "What called for people, the newest first.", nil, nil},
 }
 
