@@ -21,6 +21,7 @@ func language() []command {
 	all = append(all, relayLies()...)
 	all = append(all, faults()...)
 	all = append(all, money()...)
+	all = append(all, alerts()...)
 	all = append(all, checkpoints()...)
 	return append(all, expectations()...)
 }

@@ -32,6 +32,7 @@ type Custodian struct {
 	Relay   *relaysim.View
 	Node    *node.Node   // nil while it does not run
 	Net     *memnet.Node // of the present process, or of the last
+	Notices Notices      // what its alerts told
 
 	w      *World
 	key    *ecdsa.PrivateKey
@@ -75,14 +76,15 @@ func (c *Custodian) build() (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Log: zap.New(logDoor{traceCore{w: c.w, name: c.Name}, c.crash})}
+	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Alerts: c.w.cfg.Alerts,
+		Log: zap.New(logDoor{traceCore{w: c.w, name: c.Name}, c.crash}, zap.Development())} // which panics at our own bugs
 	return node.New(cfg, node.Parts{
 		Network: func(h p2p.Handlers) (p2p.Network, error) {
 			var err error
 			c.Net, err = c.w.join(c.key, peers(c.w.keys), h)
 			return netDoor{c.Net, c.crash}, err
 		},
-		Relay: api, Chains: map[string]chain.Endpoint{Network: chainDoor{c.Chain, c.crash}}, Vault: vault{c.w.cfg.Key.shares[c.Address]},
+		Relay: api, Chains: map[string]chain.Endpoint{Network: chainDoor{c.Chain, c.crash}}, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
 	})
 }
 

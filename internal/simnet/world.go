@@ -14,6 +14,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"conclave/chain/memchain"
+	"conclave/node"
 	"conclave/p2p/memnet"
 	"conclave/quorum"
 	"conclave/relay/relaysim"
@@ -37,6 +38,7 @@ type Config struct {
 	Payer    string            // coins that the payer starts with; 10000
 	// Governors stand at the end of the policy file, see [Governor].
 	Governors string
+	Alerts   node.AlertRules
 	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
 	Trace func(line string)
 }
