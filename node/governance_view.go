@@ -256,11 +256,31 @@ type FateView struct {
 	Pay     bool           `json:"pay"`   // to be filled in; false in what a node answers
 }
 
+// Fate is the view as operators sign it. It fails on malformed amounts.
+func (v FateView) Fate() (quorum.Fate, error) {
+	amount, okA := quorum.ParseWei(v.Amount)
+	fee, okF := quorum.ParseWei(v.Fee)
+	if !okA || !okF {
+		return quorum.Fate{}, fmt.Errorf("withdrawal %d: amounts %q and %q are not in wei", v.WID, v.Amount, v.Fee)
+	}
+	return quorum.Fate{Pay: v.Pay, Spent: v.Spent, Content: quorum.Content{WID: v.WID, Account: v.Account, Network: v.Network, Token: v.Token,
+		To: v.To, Amount: amount, Fee: fee, EventID: v.EventID, Message: v.Message}}, nil
+}
+
 // RewriteView is an account's debits up to an id.
 type RewriteView struct {
 	Account common.Address `json:"account"`
 	UpTo    uint64         `json:"up_to"`
 	Debits  []DebitView    `json:"debits"`
+}
+
+// Rewrite is the view as operators sign it.
+func (v RewriteView) Rewrite() quorum.Rewrite {
+	out := quorum.Rewrite{Account: v.Account, UpTo: v.UpTo}
+	for _, d := range v.Debits {
+		out.Debits = append(out.Debits, quorum.Debit{ID: d.ID, Kind: d.Kind, Amount: d.Amount})
+	}
+	return out
 }
 
 // DebitView is one debit.

@@ -197,28 +197,28 @@ func (r Rewrite) Total() (sum uint256.Int, ok bool) {
 
 // LogRow is a row of the Relay's log that a joiner cannot see any more, its fields as the Relay showed them.
 type LogRow struct {
-	ID        uint64
-	CreatedAt uint64 // unix seconds
-	Account   common.Address
-	Kind      uint8
-	Amount    string // verbatim
+	ID        uint64         `json:"id"`
+	CreatedAt uint64         `json:"created_at"` // unix seconds
+	Account   common.Address `json:"account"`
+	Kind      uint8          `json:"type"`
+	Amount    string         `json:"amount"` // verbatim
 
-	Network string      // of a deposit
-	TxHash  common.Hash // of a deposit
-	Vesting LogVesting
+	Network string      `json:"network"` // of a deposit
+	TxHash  common.Hash `json:"tx_hash"` // of a deposit
+	Vesting LogVesting  `json:"vesting"`
 }
 
 // LogVesting is what a row about vesting carries; zero for every other kind.
 type LogVesting struct {
-	ID           uint64
-	Account      common.Address
-	Spelling     string
-	Total        string
-	Released     string
-	Start        uint64
-	DurationDays uint64
-	Type         string
-	Signature    []byte
+	ID           uint64         `json:"id"`
+	Account      common.Address `json:"account"`
+	Spelling     string         `json:"spelling"`
+	Total        string         `json:"total"`
+	Released     string         `json:"released"`
+	Start        uint64         `json:"start"`
+	DurationDays uint64         `json:"duration_days"`
+	Type         string         `json:"type"`
+	Signature    []byte         `json:"signature"`
 }
 
 // Kinds of the Relay's log that are debits.

@@ -1,57 +1,48 @@
 package main
 
 import (
-	"io"
-
 	"conclave/cmd/conclave/internal/cli"
+	"conclave/node"
 	"conclave/node/api"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/spf13/cobra"
 )
 
-// order makes a verb that tells the node of a home to do something, over its socket.
-func order(env *cli.Env, use, short, method, done string, check func(cmd *cobra.Command) error) *cobra.Command {
-	var home, why string
+func newHalt(env *cli.Env) *cobra.Command {
+	var home, why, account string
+	var on node.HaltTarget
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
-		RunE: env.Run(func(cmd *cobra.Command, _ []string) error {
+		Use:   "halt [--lane NETWORK | --account 0x…] --home DIR --reason WHY",
+		Short: "Blow this node's fuse, for all, a lane or an account: no verdicts, no signatures, until resumed", Args: cobra.NoArgs,
+		RunE: env.Run(func(*cobra.Command, []string) error {
+			done := "halted: this node gives no verdict and signs nothing until `conclave resume --local`"
 			switch {
 			case home == "":
-				return cli.Errorf(cli.Usage, "orders go over the socket in the node's home", "%s: --home is required", cmd.Name())
+				return cli.Errorf(cli.Usage, "orders go over the socket in the node's home", "halt: --home is required")
 			case why == "":
-				return cli.Errorf(cli.Usage, "the other operators read it", "%s: --reason is required", cmd.Name())
+				return cli.Errorf(cli.Usage, "the other operators read it", "halt: --reason is required")
+			case account != "" && on.Lane != "":
+				return cli.Errorf(cli.Usage, "a second halt can name the other", "halt: give one of --lane and --account")
+			case account != "" && !common.IsHexAddress(account):
+				return cli.Errorf(cli.Usage, "", "halt: %q is no address", account)
+			case account != "":
+				address := common.HexToAddress(account)
+				on.Account = &address
+				done = "halted: this node neither judges nor signs for the account until `conclave resume --local`"
+			case on.Lane != "":
+				done = "halted: this node neither judges nor signs on the lane until `conclave resume --local`; later payments on its chain wait too"
 			}
-			if err := check(cmd); err != nil {
-				return err
-			}
-			_, raw, err := ask[api.Ack](target{home: home}, method, why)
+			_, raw, err := ask[api.Ack](target{home: home}, "admin_halt", why, on)
 			if err != nil {
 				return err
 			}
-			return env.Print(raw, func(w io.Writer) error { return writeTo([]byte(done + "\n"))(w) })
+			return env.Print(raw, writeTo([]byte(done+"\n")))
 		}),
 	}
 	cmd.Flags().StringVar(&home, "home", "", "the node's home (required)")
 	cmd.Flags().StringVar(&why, "reason", "", "why, in words (required)")
-	return cmd
-}
-
-func newHalt(env *cli.Env) *cobra.Command {
-	return order(env, "halt --home DIR --reason WHY", "Blow this node's fuse: no verdicts, no signatures, until resumed", "admin_halt",
-		"halted: this node gives no verdict and signs nothing until `conclave resume --local`",
-		func(*cobra.Command) error { return nil })
-}
-
-func newResume(env *cli.Env) *cobra.Command {
-	var local bool
-	cmd := order(env, "resume --local --home DIR --reason WHY", "Mend this node's own fuse", "admin_resume",
-		"resumed: this node takes part again",
-		func(*cobra.Command) error {
-			if !local {
-				return cli.Errorf(cli.Usage, "--local mends this node's own fuse", "resume: --local is required")
-			}
-			return nil
-		})
-	cmd.Flags().BoolVar(&local, "local", false, "this node's own fuse (required)")
+	cmd.Flags().StringVar(&on.Lane, "lane", "", "a lane alone, by its network's name")
+	cmd.Flags().StringVar(&account, "account", "", "an account alone")
 	return cmd
 }

@@ -20,5 +20,8 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newEvidence,
 		newHalt,
 		newResume,
+		newGovernance,
+		newPolicy,
+		newResolve,
 	}
 }

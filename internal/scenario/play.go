@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"conclave/internal/simnet"
+	"conclave/quorum"
 )
 
 // player is a story under way.
@@ -16,6 +17,7 @@ type player struct {
 	last    uint64        // id of the last row that a user or the Relay caused
 	request *simnet.Request
 	puppets map[int]*simnet.Puppet
+	decree  quorum.SignedAction // what operators signed last
 }
 
 // Run plays the story in a fresh world and checks what is left of it.

@@ -58,6 +58,7 @@ func Coins(s string) (*big.Int, error) {
 func DefaultPolicy() map[string]string {
 	return map[string]string{
 		"gap_grace": "20s", "uncovered_max": "100000000000000000000", "hold_max": "30s", "batch_wait": "300ms", "bump_after": "30s",
+		"resume_delay": "30s",
 	}
 }
 
@@ -105,7 +106,7 @@ func committee() []*ecdsa.PrivateKey {
 
 func memberOf(i int, key *ecdsa.PrivateKey) quorum.Member {
 	m := quorum.Member{
-		Name: fmt.Sprintf("n%d", i), Address: crypto.PubkeyToAddress(key.PublicKey), Operator: place(fmt.Sprint("operator ", i)),
+		Name: fmt.Sprintf("n%d", i), Address: crypto.PubkeyToAddress(key.PublicKey), Operator: operatorOf(i),
 		Multiaddrs: []string{"/memory/" + fmt.Sprint(i+1)},
 	}
 	copy(m.PublicKey[:], crypto.CompressPubkey(&key.PublicKey))

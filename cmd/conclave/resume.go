@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"conclave/cmd/conclave/internal/cli"
+	"conclave/node"
+	"conclave/node/api"
+	"conclave/quorum"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/spf13/cobra"
+)
+
+// resume is the flags of both ways to end halts.
+type resume struct {
+	decree
+	local      bool
+	halts, why string
+}
+
+func newResume(env *cli.Env) *cobra.Command {
+	var r resume
+	cmd := &cobra.Command{
+		Use:   "resume (--local --home DIR | --halts all|ID,…) --reason WHY",
+		Short: "Mend this node's own fuse, or end members' halts as an operator", Args: cobra.NoArgs,
+		RunE: env.Run(func(*cobra.Command, []string) error { return r.run(env) }),
+	}
+	r.register(cmd)
+	cmd.Flags().BoolVar(&r.local, "local", false, "this node's own fuse, over the socket of --home")
+	cmd.Flags().StringVar(&r.halts, "halts", "", "the halts that a RESUME clears: their ids, or all that stand")
+	cmd.Flags().StringVar(&r.why, "reason", "", "why, in words (required)")
+	return cmd
+}
+
+func (r *resume) run(env *cli.Env) error {
+	switch {
+	case r.local == (r.halts != ""):
+		return cli.Errorf(cli.Usage, "--local mends this node's own fuse; --halts ends what f+1 members halted", "resume: give one of --local and --halts")
+	case r.local && r.home == "":
+		return cli.Errorf(cli.Usage, "orders go over the socket in the node's home", "resume: --home is required")
+	case r.why == "":
+		return cli.Errorf(cli.Usage, "the other operators read it", "resume: --reason is required")
+	case r.local:
+		_, raw, err := ask[api.Ack](target{home: r.home}, "admin_resume", r.why)
+		if err != nil {
+			return err
+		}
+		return env.Print(raw, writeTo([]byte("resumed: this node takes part again\n")))
+	}
+	if err := r.check("resume"); err != nil {
+		return err
+	}
+	c, err := r.committee()
+	if err != nil {
+		return err
+	}
+	body, err := r.body(c)
+	if err != nil {
+		return err
+	}
+	a, err := next(c, body)
+	if err != nil {
+		return err
+	}
+	return r.sign(env, fmt.Sprintf("conclave resume --halts %s --reason %q", r.halts, r.why), c, a)
+}
+
+// body lists the chosen halts. They are carried as their members signed them.
+func (r *resume) body(c node.CommitteeView) (quorum.Resume, error) {
+	wanted := map[common.Hash]bool{}
+	for _, id := range strings.Split(r.halts, ",") {
+		if r.halts != "all" {
+			wanted[common.HexToHash(strings.TrimSpace(id))] = true
+		}
+	}
+	var members quorum.Members
+	for _, m := range c.Members {
+		members = append(members, m.Member)
+	}
+	var chosen []quorum.Signed[quorum.Halt]
+	for _, h := range c.Halts {
+		if r.halts != "all" && !wanted[h.ID] {
+			continue
+		}
+		raw, err := hex.DecodeString(strings.TrimPrefix(h.Statement, "0x"))
+		if err != nil {
+			return quorum.Resume{}, fmt.Errorf("halt %s: %w", h.ID, err)
+		}
+		s, err := quorum.Open[quorum.Halt](c.Network, members, raw)
+		if err != nil {
+			return quorum.Resume{}, cli.Errorf(cli.Refused, "do not sign; ask another node", "halt %s: %w", h.ID, err)
+		}
+		chosen = append(chosen, s)
+		delete(wanted, s.Body().ID(c.Network, s.Signer()))
+	}
+	for id := range wanted {
+		return quorum.Resume{}, cli.Errorf(cli.Usage, "`conclave resume --halts all` takes those that stand", "no halt %s stands at this node", id)
+	}
+	if len(chosen) == 0 {
+		return quorum.Resume{}, cli.Errorf(cli.Usage, "", "no halt stands at this node")
+	}
+	return quorum.NewResume(c.Network, chosen, r.why), nil
+}
