@@ -217,3 +217,22 @@ func TestMoreTimeNeverTurnsAVerdict(t *testing.T) {
 		require.False(t, before.Kind == Refuse && after.Kind != Refuse, "%+v\n%+v", before, after)
 	})
 }
+
+func TestRulesAreThoseThatJudge(t *testing.T) {
+	c := limited(t, quorum.Limits{CoolDown: time.Minute})
+	c.f.Overlay = quorum.Overlay{Hash: common.HexToHash("0x1"), Limits: quorum.Limits{CoolDown: time.Hour}}
+	rules := Rules(c.f.Policy, c.f.Overlay)
+	v := c.judge(t)
+	require.Len(t, rules, len(v.Explanations))
+	for i, e := range v.Explanations {
+		require.Equal(t, e.Rule, rules[i].Name)
+		require.Equal(t, e.Local, rules[i].Local)
+		require.NotEmpty(t, rules[i].Threshold)
+	}
+	on := map[string]bool{}
+	for _, r := range rules {
+		on[r.Name] = r.On
+	}
+	require.True(t, on["cool-down"] && on["signature"] && on["deny-list"])
+	require.False(t, on["hours"] || on["accrual"] || on["large-withdrawal"] || on["allow-list"])
+}

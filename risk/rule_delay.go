@@ -53,5 +53,7 @@ func clockMS(ms uint64) string {
 	return time.UnixMilli(int64(min(ms, 1<<52))).UTC().Format(time.RFC3339)
 }
 
+const observedOff = "the rule is off"
+
 // off is the word of a rule that the policy does not use.
-func off(rule, threshold string) Explanation { return pass(rule, threshold, "the rule is off") }
+func off(rule, threshold string) Explanation { return pass(rule, threshold, observedOff) }

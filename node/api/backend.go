@@ -27,12 +27,14 @@ type Backend interface {
 	Peers() []node.Peer
 	Exhibitor
 	Alerts() []node.Alert
+	RiskBackend
 }
 
 // Operator takes the orders of this node's operator. *node.Node is one.
 type Operator interface {
 	HaltOn(ctx context.Context, on node.HaltTarget, reason string) error
 	Resume(ctx context.Context, reason string) error
+	Objector
 }
 
 var (

@@ -27,6 +27,7 @@ const (
 	CodeReason        = 1006
 	CodeAction        = 1007
 	CodeTarget        = 1008
+	CodeDecided       = 1009
 )
 
 // row is one line of the closed table.
@@ -54,6 +55,7 @@ var table = []row{
 	{CodeReason, "reason_required", "An order needs a reason of 1 to 256 bytes, without control characters.", ""},
 	{CodeAction, "action_refused", "The operators' action cannot be decided here: malformed, not signed by an operator, or of another place in history. The message names the rule.", "governance_committee says what to sign against"},
 	{CodeTarget, "no_such_target", "A halt names a lane that this network does not have, or a lane and an account.", "custodian_status lists the lanes"},
+	{CodeDecided, "decided", "A decision disposed of the withdrawal: nobody's word holds it back any more.", "see custodian_withdrawal"},
 }
 
 // Error is an error of the table, as the client gets it.

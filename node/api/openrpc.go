@@ -77,6 +77,8 @@ var custodianMethods = []described{
 	{"Certificate", "The certificate of a decided withdrawal, as it was carried: it proves itself offline.", []string{"id"}, []int{CodeUnknown}},
 	{"Decision", "A decided value with its commit certificate: it proves itself offline.", []string{"height"}, []int{CodeUnknown}},
 	{"Peers", "This node's connections to the other members.", nil, nil},
+	{"Risk", "The policy in force, this node's overlay, and every rule with its threshold and where it stands.", nil, nil},
+	{"Objections", "Withdrawals that this node's operator objects to.", nil, nil},
 	evidenceMethod,
 	{"Alerts", "What called for people, the newest first.", nil, nil},
 }
@@ -84,6 +86,8 @@ var custodianMethods = []described{
 var adminMethods = []described{
 	{"Halt", "Blow this node's fuse for everything, a lane or an account: no verdict and no signature until resumed. Unix socket only.", []string{"reason", "on"}, []int{CodeReason, CodeTarget}},
 	{"Resume", "Mend this node's fuse. Unix socket only.", []string{"reason"}, []int{CodeReason, CodeNothingHalted, CodeNetworkHalted}},
+	{"Object", "Make this node wait with a withdrawal. Unix socket only.", []string{"id", "reason"}, []int{CodeReason, CodeDecided}},
+	{"EndObjection", "Take an objection back. Unix socket only.", []string{"id"}, []int{CodeUnknown}},
 }
 
 // Describe makes the document of all methods, or without admin_* for the HTTP door.
