@@ -155,6 +155,11 @@ func timeless(bucket, v []byte) ([]byte, error) {
 		err := decode(v, &a)
 		a.Last = 0
 		return encode(a), err
+	case string(bucketRequests):
+		var w Withdrawal
+		err := decode(v, &w)
+		w.Status = 0 // as this node read the list last; it informs and never decides
+		return encode(w), err
 	}
 	return v, nil
 }
