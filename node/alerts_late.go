@@ -16,7 +16,23 @@ import (
 const (
 	maxLateLooked = 200 // whose reasons are asked for in one look, the oldest first
 	maxLateNamed  = 5   // ids in one text
+	// lateSettle is how long one reason must hold before it is told: a payment that goes on at last passes through several.
+	lateSettle = 30 * time.Second
 )
+
+// reasonHeld is why a late withdrawal waits, and since when it gives that reason.
+type reasonHeld struct {
+	code  string
+	since time.Time
+}
+
+// settled reports whether a late withdrawal gives one reason for long enough to tell it.
+func (p *patience) settled(wid uint64, code string) bool {
+	if p.reasons[wid].code != code {
+		p.reasons[wid] = reasonHeld{code, p.now()}
+	}
+	return p.now().Sub(p.reasons[wid].since) >= lateSettle
+}
 
 // routine reports whether a withdrawal waits for what nobody needs to be called for: no verdict of ours is due on it.
 func routine(code string) bool {
@@ -44,7 +60,7 @@ func (n *Node) watchLate(ctx context.Context, p *patience) error {
 		if err != nil {
 			return err
 		}
-		if routine(code) {
+		if !p.settled(wid, code) || routine(code) {
 			continue
 		}
 		g := groups[code]
@@ -117,6 +133,7 @@ func (n *Node) late(p *patience) (ids, reports []uint64, err error) {
 		if err := n.eachUnpaid(tx, consider); err != nil {
 			return err
 		}
+		maps.DeleteFunc(p.reasons, func(wid uint64, _ reasonHeld) bool { return !due[wid] })
 		maps.DeleteFunc(p.seen, func(wid uint64, _ time.Time) bool { return !open[wid] })
 		return tx.PendingReports(func(r ledger.Report) error {
 			if now.Sub(time.UnixMilli(int64(r.DecidedAt))) >= budget {

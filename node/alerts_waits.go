@@ -93,10 +93,12 @@ type patience struct {
 	subject map[string]string    // what each is waited for now, by code
 	since   map[string]time.Time // and since when
 	seen    map[uint64]time.Time // open withdrawals, since when this process knows of them
+	reasons map[uint64]reasonHeld
 }
 
 func newPatience(a *alerts, now func() time.Time) *patience {
-	return &patience{alerts: a, now: now, subject: map[string]string{}, since: map[string]time.Time{}, seen: map[uint64]time.Time{}}
+	return &patience{alerts: a, now: now, subject: map[string]string{}, since: map[string]time.Time{}, seen: map[uint64]time.Time{},
+		reasons: map[uint64]reasonHeld{}}
 }
 
 // check raises what waited beyond its budget and ends what waits no more.
