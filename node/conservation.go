@@ -75,7 +75,9 @@ func (w *watcher) conserveAsset(ctx context.Context, key quorum.LaneKey, asset l
 	case !known:
 		w.n.log.Info("the payer's account begins", zap.Stringer("asset", asset), zap.String("initial", wallet.Dec()), zap.Uint64("block", seen.Block))
 		return w.putFlow(ledger.Begin(asset, seen))
-	case seen.Block <= flow.Block || (seen.Nonce == flow.Nonce && seen.Wallet == flow.Wallet):
+	case seen.Block <= flow.Block:
+		return nil
+	case seen.Nonce == flow.Nonce && seen.Wallet == flow.Wallet:
 		delete(w.odd, oddOutflow(asset))
 		return nil // nothing moved; a commit each block would only wear the disk
 	case seen.Nonce < flow.Nonce:
