@@ -241,5 +241,14 @@ func (e emit) lanes(all []node.LaneStatus) {
 		e.put("lane_in_flight", float64(l.InFlight), l.Network)
 		e.put("lane_queue", float64(l.Queue), l.Network)
 		e.put("lane_final_block", float64(l.Block), l.Network)
+		for _, f := range l.Flows {
+			token := f.Token.Hex()
+			e.wei("flow_initial_wei", f.Initial, l.Network, token)
+			e.wei("flow_inflow_wei", f.Inflow, l.Network, token)
+			e.wei("flow_wallet_wei", f.Wallet, l.Network, token)
+			e.wei("flow_paid_wei", f.Paid, l.Network, token)
+			e.wei("flow_fees_wei", f.Fees, l.Network, token)
+			e.wei("flow_lost_wei", f.Lost, l.Network, token)
+		}
 	}
 }

@@ -41,7 +41,9 @@ func full() *source {
 		Version: "v", Node: node.NodeStatus{Name: "alice", Uptime: "1m0s"}, Network: node.NetworkStatus{Name: "devnet"}, Epoch: 1, Quorum: 3, Height: 9, Halted: true,
 		Members: []node.MemberStatus{{Address: common.Address{1}, Connected: true, LastSeen: &seen, Height: 8}},
 		Books:   node.BooksStatus{LastID: 12, SettledID: 10, Gaps: 2, Liabilities: "1500000000000000000", Uncovered: "0"},
-		Lanes:   []node.LaneStatus{{Network: "devnet", Balance: "7", Gas: "7", Queue: 4, InFlight: 2}},
+		Lanes:   []node.LaneStatus{{Network: "devnet", Balance: "7", Gas: "7", Queue: 4, InFlight: 2, Flows: []node.FlowStatus{
+			{Initial: "9", Inflow: "3", Wallet: "7", Paid: "4", Fees: "1", Lost: "0"},
+		}}},
 		Signing: &node.SigningStatus{Attempt: 1, Ready: []common.Address{{1}, {2}}},
 		Reasons: []node.Reason{{Code: "halted"}, {Code: "fuse"}, {Code: "fuse"}},
 	}}
@@ -96,6 +98,7 @@ func TestValues(t *testing.T) {
 		`conclave_founded 1`,
 		`conclave_signing_ready 2`,
 		`conclave_lane_queue{lane="devnet"} 4`,
+		`conclave_flow_paid_wei{lane="devnet",token="0x0000000000000000000000000000000000000000"} 4`,
 		`conclave_member_connected{member="0x0100000000000000000000000000000000000000"} 1`,
 		`conclave_member_last_seen_timestamp_seconds{member="0x0100000000000000000000000000000000000000"} 1.5`,
 		`conclave_peer_refused_total{member="0x0100000000000000000000000000000000000000"} 3`,

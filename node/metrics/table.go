@@ -24,7 +24,7 @@ const (
 
 // catalogue is every metric of this package, in the order of docs/metrics.md. A collector that names another one panics.
 func catalogue() []metric {
-	member, lane := []string{"member"}, []string{"lane"}
+	member, lane, flow := []string{"member"}, []string{"lane"}, []string{"lane", "token"}
 	return []metric{
 		{"up", gauge, "1 when the node's core answered, else 0 and most others are absent.", nil},
 		{"info", gauge, "Always 1; the labels say which node this is.", []string{"version", "network", "network_id", "address", "name"}},
@@ -66,6 +66,12 @@ func catalogue() []metric {
 		{"lane_in_flight", gauge, "Decided payments that are not final yet.", lane},
 		{"lane_queue", gauge, "Certified withdrawals that are not decided yet.", lane},
 		{"lane_final_block", gauge, "The number of the final block that was last read.", lane},
+		{"flow_initial_wei", gauge, "What the payer held of the token where this node first looked. Initial and inflow equal wallet, paid, fees and lost.", flow},
+		{"flow_inflow_wei", gauge, "What came into the payer since.", flow},
+		{"flow_wallet_wei", gauge, "What the payer holds, at the final block at which it last changed.", flow},
+		{"flow_paid_wei", gauge, "What final payouts took.", flow},
+		{"flow_fees_wei", gauge, "What gas took; of the chain's coin only.", flow},
+		{"flow_lost_wei", gauge, "What left and nothing explains: any rise halts the node.", flow},
 
 		{"signing_attempt", gauge, "The attempt at the slot that is being signed; absent between slots.", nil},
 		{"signing_ready", gauge, "How many members are ready to sign that slot; absent between slots.", nil},
