@@ -41,7 +41,7 @@ func full() *source {
 		Version: "v", Node: node.NodeStatus{Name: "alice", Uptime: "1m0s"}, Network: node.NetworkStatus{Name: "devnet"}, Epoch: 1, Quorum: 3, Height: 9, Halted: true,
 		Members: []node.MemberStatus{{Address: common.Address{1}, Connected: true, LastSeen: &seen, Height: 8}},
 		Books:   node.BooksStatus{LastID: 12, SettledID: 10, Gaps: 2, Liabilities: "1500000000000000000", Uncovered: "0"},
-		Lanes:   []node.LaneStatus{{Network: "devnet", Balance: "7", Gas: "7", Queue: 4, InFlight: 2, Flows: []node.FlowStatus{
+		Lanes: []node.LaneStatus{{Network: "devnet", Balance: "7", Gas: "7", Queue: 4, InFlight: 2, Flows: []node.FlowStatus{
 			{Initial: "9", Inflow: "3", Wallet: "7", Paid: "4", Fees: "1", Lost: "0"},
 		}}},
 		Signing: &node.SigningStatus{Attempt: 1, Ready: []common.Address{{1}, {2}}},
