@@ -195,6 +195,22 @@ func (tx *Tx) Freeze(account common.Address, f Freeze) (added bool, err error) {
 	return true, tx.put(bucketFreezes, key, f)
 }
 
+// freezeRow is Freeze over a row of the log. Of several rows the lowest is the evidence, whichever came first, so that equal
+// logs give equal books.
+func (tx *Tx) freezeRow(e Event, code FreezeCode, text string, now uint64) error {
+	f := Freeze{Code: code, Text: text, Evidence: []uint64{e.ID}, Since: now}
+	added, err := tx.Freeze(e.Account, f)
+	if added || err != nil {
+		return err
+	}
+	key := freezeKey(e.Account, code, 0)
+	if _, err := tx.get(bucketFreezes, key, &f); err != nil || len(f.Evidence) != 1 || f.Evidence[0] <= e.ID {
+		return err
+	}
+	f.Evidence[0] = e.ID
+	return tx.put(bucketFreezes, key, f)
+}
+
 // Unfreeze takes one reason away; removed is false when it did not stand.
 func (tx *Tx) Unfreeze(account common.Address, code FreezeCode, ref uint64) (removed bool, err error) {
 	key := freezeKey(account, code, ref)

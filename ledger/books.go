@@ -60,6 +60,7 @@ var (
 	keyTotals = []byte("totals")
 	keyHold   = []byte("hold")
 	keyFollow = []byte("follow")
+	keyClock  = []byte("clock") // latest time of booking
 )
 
 // Errors of intake. ErrHostile is content that only a broken or hostile Relay can produce: the node's fuse trips.

@@ -32,6 +32,8 @@ type book struct {
 	accounts map[common.Address]*openAcct
 	dirty    []uint64 // closed ranges that a late row entered
 	rlp      []byte   // of the event that is being booked; nil when it is not at hand
+	asked    bool     // waiting is known
+	waiting  bool     // rejects wait for their debit
 	alerts   []Alert
 	history  History
 
@@ -74,7 +76,7 @@ func (b *book) close() error {
 			b.tx.warm[address] = a
 		}
 	}
-	if err := b.closeRanges(); err != nil {
+	if err := errors.Join(b.closeRanges(), b.keepClock()); err != nil {
 		return err
 	}
 	return b.tx.put(bucketBooks, keyTotals, b.totals)
@@ -207,6 +209,9 @@ func (b *book) postCredit(e Event, amount uint256.Int) error {
 
 // excluded reports whether this node approved something of the account beyond the debit, which therefore comes too late.
 func (b *book) excluded(e Event) (bool, error) {
+	if b.tx.excluded != nil {
+		return b.tx.excluded[e.ID], nil
+	}
 	if e.ID <= b.tx.ResolvedUpTo(e.Account) {
 		return true, nil // its row takes nothing: the operators' list does
 	}
@@ -239,8 +244,7 @@ func (b *book) postDebit(e Event, amount uint256.Int, ok bool) error {
 	if !ok {
 		b.alert(AlertMalformedDebit, Critical, e, "a negative task fee looks like this; RESOLVE settles the account",
 			"event %d (%s) of %s has the amount %.40q: it counts nothing, the account is frozen", e.ID, e.Kind, e.Account, e.Amount)
-		if _, err := b.tx.Freeze(e.Account, Freeze{Code: FreezeMalformedDebit, Text: "a debit with a malformed amount",
-			Evidence: []uint64{e.ID}, Since: b.in.Now}); err != nil {
+		if err := b.tx.freezeRow(e, FreezeMalformedDebit, "a debit with a malformed amount", b.in.Now); err != nil {
 			return err
 		}
 	}
@@ -251,7 +255,7 @@ func (b *book) postDebit(e Event, amount uint256.Int, ok bool) error {
 		return err
 	}
 	if e.Kind != Withdraw {
-		return nil
+		return b.forgetReject(e)
 	}
 	if err := b.creditReject(e, amount); err != nil {
 		return err
@@ -264,8 +268,7 @@ func (b *book) freezeAndLog(e Event, code FreezeCode, text string, flags byte) e
 	if _, err := b.account(e.Account); err != nil {
 		return err
 	}
-	_, err := b.tx.Freeze(e.Account, Freeze{Code: code, Text: text, Evidence: []uint64{e.ID}, Since: b.in.Now})
-	if err != nil {
+	if err := b.tx.freezeRow(e, code, text, b.in.Now); err != nil {
 		return err
 	}
 	return b.log(e, flags)

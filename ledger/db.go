@@ -52,7 +52,9 @@ type Tx struct {
 	b *store
 	l *Ledger
 
-	warm map[common.Address]*openAcct // accounts as the last commit left them, in a replay; else nil
+	// In a replay, else nil:
+	warm     map[common.Address]*openAcct // accounts as the last commit left them
+	excluded map[uint64]bool              // debits that stand in the log only, by what was recorded
 }
 
 // databaseFile is the database in its directory.

@@ -153,6 +153,20 @@ func (b *book) creditReject(e Event, amount uint256.Int) error {
 	return err
 }
 
+// forgetReject is creditReject for a debit that no withdrawal can be: the decision waits for nothing then, whichever came
+// first.
+func (b *book) forgetReject(e Event) error {
+	wait := b.tx.b.Bucket(bucketRejectWait)
+	if !b.asked {
+		k, _ := wait.Cursor().First()
+		b.asked, b.waiting = true, k != nil
+	}
+	if !b.waiting {
+		return nil // nearly always
+	}
+	return wait.Delete(debitKey(e.Account, e.ID))
+}
+
 // BookPaid books that a decided withdrawal's payment is final: from here its fee counts as income once the Relay reports
 // it. The same again changes nothing.
 func (tx *Tx) BookPaid(wid uint64) error {

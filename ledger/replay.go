@@ -38,13 +38,18 @@ type Replayed struct {
 // already is compared, so an interrupted replay goes on where it ended. It reads and encodes the next events while the
 // ones before are booked. The log must not pass the policy's uncovered maximum: a replay that would wait is an error.
 // progress, which may be nil, is told after each commit how many events were taken so far.
-func (l *Ledger) Replay(ctx context.Context, log iter.Seq2[Event, error], in Intake, progress func(events uint64)) (out Replayed, err error) {
+func (l *Ledger) Replay(ctx context.Context, log iter.Seq2[Event, error], in Intake, progress func(events uint64)) (Replayed, error) {
+	return l.replay(ctx, log, in, nil, progress)
+}
+
+// replay is Replay; with excluded, which is not nil, these debits stand in the log only, and no other.
+func (l *Ledger) replay(ctx context.Context, log iter.Seq2[Event, error], in Intake, excluded map[uint64]bool, progress func(events uint64)) (out Replayed, err error) {
 	warm := map[common.Address]*openAcct{}
 	size := &replaySize{}
 	err = pipelined(ctx, log, size, func(page []entry) error {
 		var done Appended
 		err := l.Update(func(tx *Tx) (err error) {
-			tx.warm = warm
+			tx.warm, tx.excluded = warm, excluded
 			if done, err = tx.append(page, in); err != nil {
 				return err
 			}
@@ -132,8 +137,8 @@ func produce(ctx context.Context, log iter.Seq2[Event, error], size *replaySize,
 	var buffer []byte
 	links, touched := 0, map[common.Address]struct{}{}
 	send := func() error {
-		if len(page) == 0 {
-			return nil
+		if err := ctx.Err(); err != nil || len(page) == 0 {
+			return err
 		}
 		select {
 		case <-ctx.Done():
