@@ -1,8 +1,6 @@
 package node
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"conclave/ledger"
@@ -230,26 +228,4 @@ func verdictAlerts() []AlertKind {
 		{Code: string(risk.AlertFee), Severity: ledger.Warning, Meaning: "A request's fee is not the tariff's.",
 			Do: "See whether the Relay's tariff changed, or lies."},
 	}
-}
-
-// AlertsMarkdown is docs/alerts.md.
-func AlertsMarkdown() string {
-	var b strings.Builder
-	b.WriteString("# Alerts\n\nGenerated from the code by `go test ./node -run Documentation -update`; do not edit.\n\n" +
-		"Everything that calls for a person goes one way: into the log, to `conclave alerts`, and to the webhook if there is one.\n" +
-		"*Critical* means that somebody may be stealing, or that this node is out; *warning* means today.\n")
-	for _, g := range alertGroups() {
-		fmt.Fprintf(&b, "\n## %s\n\n| code | severity | what it means | over when | what to do |\n|---|---|---|---|---|\n", g.title)
-		for _, k := range g.kinds {
-			severity, ends := k.Severity.String(), k.Ends
-			if k.Least != 0 {
-				severity += " or " + k.Least.String()
-			}
-			if ends == "" {
-				ends = "not repeated for a " + map[bool]string{true: "week", false: "day"}[k.Severity == ledger.Critical]
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", k.Code, severity, k.Meaning, ends, k.Do)
-		}
-	}
-	return b.String()
 }

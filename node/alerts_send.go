@@ -43,27 +43,27 @@ const (
 
 // Sender says which node speaks.
 type Sender struct {
-	Network   string         `json:"network"`
-	NetworkID common.Hash    `json:"network_id"`
-	Node      string         `json:"node"`
-	Address   common.Address `json:"address"`
+	Network   string         `json:"network" doc:"the network's name"`
+	NetworkID common.Hash    `json:"network_id" doc:"the network's id"`
+	Node      string         `json:"node" doc:"the member's name"`
+	Address   common.Address `json:"address" doc:"the member's address"`
 }
 
 // Notice is one message of the alert path, as it leaves the node.
 type Notice struct {
-	Version int    `json:"version"`
-	ID      string `json:"id"` // the same when one message is tried again
+	Version int    `json:"version" doc:"1; fields are added within a version"`
+	ID      string `json:"id" doc:"of the message; the same when it is tried again"`
 	Sender
-	Kind     NoticeKind `json:"kind"`
-	Code     string     `json:"code"`
-	Severity string     `json:"severity"` // info, warning, critical
-	Key      string     `json:"key"`      // the same for everything about one alert
-	Text     string     `json:"text"`
-	Hint     string     `json:"hint"`
-	Since    time.Time  `json:"since"`
-	Time     time.Time  `json:"time"`  // of this message
-	Count    uint64     `json:"count"` // how often it happened
-	Open     int        `json:"open"`  // alerts that stand here now
+	Kind     NoticeKind `json:"kind" doc:"alert, reminder, recovered, summary or heartbeat"`
+	Code     string     `json:"code" doc:"of the tables above"`
+	Severity string     `json:"severity" doc:"info, warning or critical"`
+	Key      string     `json:"key" doc:"of the alert; the same from its beginning to its end"`
+	Text     string     `json:"text" doc:"what happened; may quote strangers"`
+	Hint     string     `json:"hint" doc:"what to do"`
+	Since    time.Time  `json:"since" doc:"when the alert began"`
+	Time     time.Time  `json:"time" doc:"when the message was made"`
+	Count    uint64     `json:"count" doc:"how often it happened"`
+	Open     int        `json:"open" doc:"alerts that stand on the node when the message leaves"`
 }
 
 // Notifier carries a message to people, once. An error means that it may not have arrived: the node tries again, so one may
