@@ -16,7 +16,7 @@ import (
 
 // language is every command, in the order in which they are tried.
 func language() []command {
-	all := setting()
+	all := append(setting(), lies()...)
 	all = append(all, people()...)
 	all = append(all, relayLies()...)
 	all = append(all, faults()...)

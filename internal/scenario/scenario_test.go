@@ -22,6 +22,7 @@ func TestStories(t *testing.T) {
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txt")
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // a story is alone in its bubble; together they share the key and nothing else
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
 			script, err := Parse(name, string(text))

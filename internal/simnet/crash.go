@@ -13,7 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/rlp"
 	"go.uber.org/zap/zapcore"
 
-	"conclave/chain/memchain"
+	"conclave/chain"
 	"conclave/p2p"
 	"conclave/p2p/memnet"
 )
@@ -175,15 +175,9 @@ func (w *World) effect(name string, kind memnet.Kind, data []byte) string {
 }
 
 type chainDoor struct {
-	*memchain.Endpoint
-	c *crasher
-}
-
-func (d chainDoor) SendRaw(ctx context.Context, raw []byte) error {
-	if !d.c.passes("broadcast") {
-		return memchain.ErrDown
-	}
-	return d.Endpoint.SendRaw(ctx, raw)
+	chain.Endpoint
+	c  *crasher
+	of *Custodian
 }
 
 type relayDoor struct {

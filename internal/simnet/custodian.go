@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -32,7 +33,10 @@ type Custodian struct {
 	Relay   *relaysim.View
 	Node    *node.Node   // nil while it does not run
 	Net     *memnet.Node // of the present process, or of the last
-	Notices Notices      // what its alerts told
+
+	BroadcastsSeemToFail atomic.Bool // the chain takes a transaction and the answer says otherwise
+	EndpointLies         atomic.Bool // the second endpoint lies, in a world of two
+	Notices              Notices     // what its alerts told
 
 	w      *World
 	key    *ecdsa.PrivateKey
@@ -76,6 +80,10 @@ func (c *Custodian) build() (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	end, err := c.endpoint()
+	if err != nil {
+		return nil, err
+	}
 	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Alerts: c.w.cfg.Alerts,
 		Log: zap.New(logDoor{traceCore{w: c.w, name: c.Name}, c.crash}, zap.Development())} // which panics at our own bugs
 	return node.New(cfg, node.Parts{
@@ -84,7 +92,7 @@ func (c *Custodian) build() (*node.Node, error) {
 			c.Net, err = c.w.join(c.key, peers(c.w.keys), h)
 			return netDoor{c.Net, c.crash}, err
 		},
-		Relay: api, Chains: map[string]chain.Endpoint{Network: chainDoor{c.Chain, c.crash}}, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
+		Relay: api, Chains: map[string]chain.Endpoint{Network: chainDoor{end, c.crash, c}}, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -62,11 +63,32 @@ func DefaultPolicy() map[string]string {
 	}
 }
 
+// policySections are the tables of the policy file that a world may fill, with keys such as "watch.logs_max".
+var policySections = map[string]bool{"max_per_event": true, "limits": true, "shares": true, "watch": true, "settlement": true}
+
+// policyValue writes a value as its table wants it: lists and truth as they are, counts bare, everything else as text.
+func policyValue(section, v string) string {
+	_, err := strconv.ParseUint(v, 10, 64)
+	if strings.HasPrefix(v, "[") || v == "true" || v == "false" || (err == nil && (section == "watch" || section == "shares")) {
+		return v
+	}
+	return strconv.Quote(v)
+}
+
 func policyFile(values map[string]string) string {
 	var b strings.Builder
 	b.WriteString("version = 1\nin_flight = 4\n")
+	sections := map[string]string{}
 	for _, k := range slices.Sorted(maps.Keys(values)) {
-		fmt.Fprintf(&b, "%s = %q\n", k, values[k])
+		section, key, ok := strings.Cut(k, ".")
+		if !ok {
+			fmt.Fprintf(&b, "%s = %q\n", k, values[k])
+			continue
+		}
+		sections[section] += key + " = " + policyValue(section, values[k]) + "\n"
+	}
+	for _, name := range slices.Sorted(maps.Keys(sections)) {
+		fmt.Fprintf(&b, "[%s]\n%s", name, sections[name])
 	}
 	fmt.Fprintf(&b, `[fees]
 tip_floor = "1000000000"
@@ -116,9 +138,10 @@ func memberOf(i int, key *ecdsa.PrivateKey) quorum.Member {
 func newGenesis(cfg Config, keys []*ecdsa.PrivateKey) (quorum.Genesis, error) {
 	g := quorum.Genesis{
 		Version: quorum.GenesisVersion, Name: "simnet", FeeAddress: place("fee"), DaoAddress: place("dao"), Policy: policyFile(cfg.Policy) + cfg.Governors,
+		VestingAdmins: []common.Address{crypto.PubkeyToAddress(vestingAdmin().PublicKey)},
 		Lanes: []quorum.Lane{{
 			Network: Network, ChainID: chainID, Way: quorum.WaySingle, DepositAddress: place("deposit"),
-			BenefitContract: place("benefit contract"), Finality: cfg.Finality, MinEndpoints: 1,
+			BenefitContract: place("benefit contract"), Finality: cfg.Finality, MinEndpoints: uint64(max(1, cfg.Endpoints)),
 		}},
 	}
 	for i, k := range keys {

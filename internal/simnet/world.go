@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,9 @@ type Config struct {
 	Payer    string            // coins that the payer starts with; 10000
 	// Governors stand at the end of the policy file, see [Governor].
 	Governors string
-	Alerts   node.AlertRules
+	// Endpoints of the chain per custodian, all of which must agree: 1 or 2; 1.
+	Endpoints int
+	Alerts    node.AlertRules
 	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
 	Trace func(line string)
 }
@@ -62,7 +65,8 @@ type World struct {
 	Custodians []*Custodian // by index; twins come behind
 	users      map[string]*User
 	requests   map[string]*Request
-	order      []string // names of requests, as they were made
+	order      []string                    // names of requests, as they were made
+	vestings   map[uint64]relaysim.Vesting // by the Relay's id
 	funded     uint256.Int
 	faulty     map[int]bool // members that the test made misbehave
 	wire       *wire
@@ -79,7 +83,8 @@ func New(cfg Config) (*World, error) {
 	}
 	policy := DefaultPolicy()
 	for k, v := range cfg.Policy {
-		if _, known := policy[k]; !known {
+		section, _, inSection := strings.Cut(k, ".")
+		if _, known := policy[k]; !known && (!inSection || !policySections[section]) {
 			return nil, fmt.Errorf("simnet: policy key %q cannot be set", k)
 		}
 		policy[k] = v

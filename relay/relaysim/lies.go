@@ -41,8 +41,10 @@ const (
 	Redirect    Mode = "redirect"
 
 	FulfilNothing Mode = "fulfil-nothing"
+	Outcome500    Mode = "outcome-500"
 	BothOutcomes  Mode = "both-outcomes"
 	StatusFlips   Mode = "status-flips"
+	Redirected    Mode = "requests-redirected"
 )
 
 // spec is what the table of modes holds: a sentence, and what makes a view do it.

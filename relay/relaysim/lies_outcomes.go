@@ -19,6 +19,11 @@ func outcomeModes() []spec {
 				v.sim.answer(w, http.StatusOK, message{"success"})
 			})
 		}},
+		{Outcome500, "fulfil and reject answer 500 without a body and do nothing", func(v *View, l Lie) {
+			v.outcomeDoor(func(w http.ResponseWriter, _ *http.Request, _ uint64, _ http.Handler) {
+				w.WriteHeader(http.StatusInternalServerError)
+			})
+		}},
 		{BothOutcomes, "a call for one outcome books the other one too: the requester is paid and refunded", func(v *View, l Lie) {
 			v.outcomeDoor(func(w http.ResponseWriter, r *http.Request, id uint64, next http.Handler) {
 				next.ServeHTTP(w, r)
@@ -31,6 +36,17 @@ func outcomeModes() []spec {
 				for i := range rows {
 					if r := &rows[i]; r.Status == pending && (l.About == (common.Address{}) || common.HexToAddress(r.Address) == l.About) {
 						r.Status = fulfilled + int(l.pick(r.ID)%2)
+					}
+				}
+				return rows
+			})
+		}},
+		{Redirected, "requests name another destination than the one that the requester signed", func(v *View, l Lie) {
+			v.LieAboutRequests(func(rows []RequestRow) []RequestRow {
+				rows = slices.Clone(rows)
+				for i := range rows {
+					if r := &rows[i]; l.About == (common.Address{}) || common.HexToAddress(r.Address) == l.About {
+						r.BenefitAddress = l.address(0).Hex()
 					}
 				}
 				return rows

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,7 +27,7 @@ func TestModesAreATable(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, m, again)
 	}
-	require.Len(t, Modes(), 26)
+	require.Len(t, Modes(), 28)
 	_, err := ParseMode("honest")
 	require.ErrorContains(t, err, `"honest"`)
 	require.Empty(t, Mode("honest").Meaning())
@@ -178,6 +179,12 @@ func TestLiesAboutOutcomes(t *testing.T) {
 	require.NoError(t, w.View(1).Misbehave(Lie{Mode: StatusFlips}))
 	require.NotEqual(t, pending, w.View(1).readRequests(first, 1)[0].Status)
 	require.Equal(t, pending, w.View(0).readRequests(first, 1)[0].Status)
+	require.NoError(t, w.View(2).Misbehave(Lie{Mode: Redirected}))
+	require.NotEqual(t, w.alice.Address.Hex(), w.View(2).readRequests(first, 1)[0].BenefitAddress)
+	require.NoError(t, w.View(0).Misbehave(Lie{Mode: Outcome500}))
+	status, answer := w.outcome("2", "fulfill", w.t0())
+	require.Equal(t, 500, status)
+	require.Empty(t, answer)
 	require.Empty(t, w.Decide(second, true, ""))
 	require.Equal(t, "withdraw request is not pending", w.Decide(second, false, "0x11"))
 }
@@ -253,4 +260,23 @@ func TestSlowDrip(t *testing.T) {
 		_, err = get(ctx)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
+}
+
+// What an admin signs is what the recorded row's signature says: text and payload are today's.
+func TestVesting(t *testing.T) {
+	w := newWorld(t, nil)
+	key, err := crypto.ToECDSA(crypto.Keccak256([]byte("relaysim admin, for tests only")))
+	require.NoError(t, err)
+	v := Vesting{Account: bob, Total: coins(30), Start: 1, Days: 30, Type: "node"}
+	require.NoError(t, v.Sign(key))
+	signer, ok := userSigner(v.text(), common.Bytes2Hex(v.Signature))
+	require.True(t, ok)
+	require.Equal(t, crypto.PubkeyToAddress(key.PublicKey), signer)
+	w.Vest(7, v)
+	w.ReleaseVesting(7, bob, coins(2))
+	rows := w.rows(0)
+	require.Equal(t, []int{9, 10}, []int{rows[1].Type, rows[2].Type})
+	require.Contains(t, rows[1].Payload, `"vesting_id":7,"address":"`+bob.Hex()+`","total_amount":"30000000000000000000","released_amount":"0","start_time":1`)
+	require.Equal(t, `{"vesting_id":7}`, rows[2].Payload)
+	require.Equal(t, coins(2), w.Balance(bob))
 }

@@ -26,6 +26,8 @@ const (
 	kindWithdraw       = 6
 	kindWithdrawRefund = 7
 	kindDelegation     = 8
+	kindVestingCreated = 9
+	kindVestingRelease = 10
 )
 
 // Config is a Relay's configuration.
