@@ -23,6 +23,7 @@ func language() []command {
 	all = append(all, money()...)
 	all = append(all, alerts()...)
 	all = append(all, checkpoints()...)
+	all = append(all, rules()...)
 	all = append(all, decrees()...)
 	return append(all, expectations()...)
 }

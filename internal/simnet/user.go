@@ -34,15 +34,23 @@ type Request struct {
 	body   []byte // as it was posted
 }
 
+func userKey(name string) *ecdsa.PrivateKey {
+	key, err := crypto.ToECDSA(crypto.Keccak256([]byte("conclave simnet user " + name + ", for tests only")))
+	if err != nil {
+		panic(err) // a hash that is no key: does not happen
+	}
+	return key
+}
+
+// AddressOf is the account of a user, also before there is a world: a policy may name it.
+func AddressOf(name string) common.Address { return crypto.PubkeyToAddress(userKey(name).PublicKey) }
+
 // User returns the user of a name, made at first mention with a coin for gas.
 func (w *World) User(name string) *User {
 	if u := w.users[name]; u != nil {
 		return u
 	}
-	key, err := crypto.ToECDSA(crypto.Keccak256([]byte("conclave simnet user " + name + ", for tests only")))
-	if err != nil {
-		panic(err) // a hash that is no key: does not happen
-	}
+	key := userKey(name)
 	u := &User{Name: name, Address: crypto.PubkeyToAddress(key.PublicKey), key: key,
 		wire: relaysim.NewUser(key, relayURL, relaysim.Transport(w.Relay.View(usersView)), nil)}
 	u.To = u.Address

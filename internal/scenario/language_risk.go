@@ -1,0 +1,70 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"conclave/internal/simnet"
+	"conclave/node"
+)
+
+// rules is what the rules of risk are about: who is denied, who objects, and how one rule stands.
+func rules() []command {
+	objects := func(do func(*player, *simnet.Custodian, uint64) error) func(*player, args) error {
+		return func(p *player, a args) error {
+			n, err := a.number("N")
+			if err != nil {
+				return err
+			}
+			c, err := p.w.Custodian(n)
+			if err != nil {
+				return err
+			}
+			r, err := p.w.Request(a["REQUEST"])
+			if err != nil {
+				return err
+			}
+			return do(p, c, r.ID)
+		}
+	}
+	return []command{
+		{"NAME is denied by the policy", true, func(p *player, a args) error {
+			if p.w != nil {
+				return errors.New("the custodians run already")
+			}
+			p.cfg.Policy["limits.deny"] = fmt.Sprintf("[%q]", simnet.AddressOf(a["NAME"]).Hex())
+			return nil
+		}},
+		{"operator N objects to REQUEST", false, objects(func(p *player, c *simnet.Custodian, wid uint64) error {
+			late, err := c.Node.Object(p.ctx, wid, "the story says so")
+			if err == nil && late {
+				err = errors.New("its verdict is out already")
+			}
+			return err
+		})},
+		{"operator N no longer objects to REQUEST", false, objects(func(p *player, c *simnet.Custodian, wid uint64) error {
+			return c.Node.EndObjection(p.ctx, wid)
+		})},
+		{"expect REQUEST rule RULE OUTCOME", false, (*player).expectRuled},
+		{"expect REQUEST rule RULE OUTCOME on WHO…", false, (*player).expectRuled},
+	}
+}
+
+func (p *player) expectRuled(a args) error {
+	return p.w.Until(patience, func() error { return p.ruled(a) })
+}
+
+// ruled: every custodian's explanation holds the rule with that outcome.
+func (p *player) ruled(a args) error {
+	return p.withdrawals(a, func(v node.WithdrawalView) error {
+		i := slices.IndexFunc(v.Explanation, func(e node.ExplanationView) bool { return e.Rule == a["RULE"] })
+		if i < 0 {
+			return fmt.Errorf("%d rules are explained, none of that name", len(v.Explanation))
+		}
+		if e := v.Explanation[i]; e.Outcome != a["OUTCOME"] {
+			return fmt.Errorf("%s: wanted %s, observed %s", e.Outcome, e.Threshold, e.Observed)
+		}
+		return nil
+	})
+}
