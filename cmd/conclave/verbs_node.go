@@ -17,6 +17,8 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newBatches,
 		newPeers,
 		newAlerts,
+		newRisk,
+		newObjections,
 		newEvidence,
 		newHalt,
 		newResume,
