@@ -22,6 +22,8 @@ const (
 	watchesTick = time.Second
 	// watchesAsk is how often the Relay's clock and tariff and the settlement's source are read.
 	watchesAsk = time.Minute
+	// presentWithin is how late the next answer of the Relay may be while this node counts as present.
+	presentWithin = 5 * time.Second
 )
 
 // watches feeds the statistics of package risk with rows, requests and time, and does what they find: an alert, or this
@@ -54,8 +56,14 @@ func newWatches(n *Node) (*watches, error) {
 
 func (w *watches) clock() uint64 { return uint64(w.n.now().Unix()) }
 
-// present reports whether this node holds everything that the Relay shows.
-func (w *watches) present() bool { return w.n.intake != nil && w.n.intake.follow.Status().CaughtUp }
+// present reports whether this node holds everything that the Relay shows. A poll that hangs says nothing yet.
+func (w *watches) present() bool {
+	if w.n.intake == nil {
+		return false
+	}
+	st := w.n.intake.follow.Status()
+	return st.CaughtUp && w.n.now().Sub(st.LastAnswer) <= w.n.relayPoll()+presentWithin
+}
 
 // load reads what is stored and fills the windows from the end of the log. fresh: the sums of settlement were made anew
 // and are to be stored. The caller holds mu, or is alone.

@@ -126,7 +126,7 @@ func (d *Drift) Credit(w quorum.Watch, e ledger.Event, at uint64, young bool) []
 	found := d.Close(w, at)
 	hour := max(at/hourSeconds, d.m.Next)
 	if d.m.First == 0 {
-		d.m.First, d.m.Next = hour, hour
+		d.m.First, d.m.Next, d.m.Newest = hour, hour, at
 	}
 	h := d.hours[hour]
 	if h == nil {
@@ -155,8 +155,11 @@ func cohortOf(a common.Address) DriftSeries {
 // Close judges every hour that ended, with its grace, at a time in unix seconds. Give the own clock only while every row of
 // the past hours has come: while the log is read behind the present, Credit's log time closes them.
 func (d *Drift) Close(w quorum.Watch, at uint64) (found []Finding) {
+	if d.m.First == 0 {
+		return nil // no hour has begun that could end
+	}
 	d.m.Newest = max(d.m.Newest, at)
-	if d.m.First == 0 || d.m.Newest < driftGrace {
+	if d.m.Newest < driftGrace {
 		return nil
 	}
 	end := (d.m.Newest - driftGrace) / hourSeconds // hours below it are over

@@ -22,6 +22,7 @@ func language() []command {
 	all = append(all, faults()...)
 	all = append(all, money()...)
 	all = append(all, alerts()...)
+	all = append(all, watched()...)
 	all = append(all, checkpoints()...)
 	all = append(all, rules()...)
 	all = append(all, decrees()...)

@@ -89,7 +89,7 @@ func (v *View) data(w http.ResponseWriter, data any) {
 }
 
 func (v *View) now(w http.ResponseWriter, _ *http.Request) {
-	v.data(w, map[string]int64{"now": v.sim.cfg.Now().Unix()})
+	v.data(w, map[string]int64{"now": v.sim.cfg.Now().Unix() + v.sim.public.ahead.Load()})
 }
 
 func (v *View) withdrawConfig(w http.ResponseWriter, _ *http.Request) {
@@ -107,7 +107,7 @@ func (v *View) withdrawConfig(w http.ResponseWriter, _ *http.Request) {
 	}
 	all := []network{}
 	for _, n := range v.sim.cfg.Networks {
-		row := network{n.Name, n.TokenType, n.Fee, n.Min, nil, n.MaxPerDay}
+		row := network{n.Name, n.TokenType, n.Fee + v.sim.public.moreFee.Load(), n.Min, nil, n.MaxPerDay}
 		for _, t := range n.Tiers {
 			row.Tiers = append(row.Tiers, tier(t))
 		}

@@ -55,6 +55,7 @@ type Config struct {
 type Sim struct {
 	cfg    Config
 	secret []byte // signs session tokens
+	public publicFacts
 
 	mu       sync.Mutex // guards all below
 	events   []*event   // by rising id
