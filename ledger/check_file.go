@@ -3,12 +3,15 @@ package ledger
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // Damage is one place of the database file whose bytes are not what was written.
@@ -80,15 +83,22 @@ type fileCheck struct {
 }
 
 // CheckFile reads every page of the database in dir that is in use and verifies the structure, every record's checksum and
-// every bucket's count and sum. What it finds wrong is in the report; an error says that it could not look. Nobody may
-// write meanwhile. It cannot see a flip where nothing is stored: in free pages and behind the last record of a page.
+// every bucket's count and sum. What it finds wrong is in the report; an error says that it could not look, [ErrLocked] that
+// a node runs. It cannot see a flip where nothing is stored: in free pages and behind the last record of a page.
 // progress, which may be nil, is called now and then.
 func CheckFile(dir string, progress func(what string, n uint64)) (FileReport, error) {
-	f, err := os.Open(filepath.Join(dir, databaseFile))
+	path := filepath.Join(dir, databaseFile)
+	f, err := os.Open(path)
 	if err != nil {
 		return FileReport{}, fmt.Errorf("check ledger: %w", err)
 	}
 	defer func() { _ = f.Close() }()
+	// For its lock only; a file that the library refuses is read all the same.
+	if db, err := openFile(path, &bolt.Options{Timeout: lockWait, ReadOnly: true}); err == nil {
+		defer func() { _ = db.Close() }()
+	} else if errors.Is(err, ErrLocked) {
+		return FileReport{}, err
+	}
 	info, err := f.Stat()
 	if err != nil {
 		return FileReport{}, fmt.Errorf("check ledger: %w", err)
