@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -50,6 +51,20 @@ func (p *post) kinds(code string) (out []string) {
 		}
 	}
 	return out
+}
+
+// all is everything that arrived.
+func (p *post) all() []Notice {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.got)
+}
+
+// ids is every try.
+func (p *post) ids() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.tried)
 }
 
 func (p *post) setRefuse(f func(Notice) error) {
@@ -97,7 +112,7 @@ func TestAnAlertIsToldOnceRemindedAndEnded(t *testing.T) {
 				p.recover(c.code)
 				time.Sleep(48 * time.Hour)
 				require.Equal(t, c.want, p.post.kinds(c.code))
-				first, last := p.post.got[0], p.post.got[len(p.post.got)-1]
+				first, last := p.post.all()[0], p.post.all()[len(p.post.all())-1]
 				require.Equal(t, 1, first.Version)
 				require.Equal(t, "look 0", first.Text)
 				require.Equal(t, uint64(60), last.Count)
@@ -132,14 +147,14 @@ func TestARestartNeitherForgetsNorRepeats(t *testing.T) {
 		p.raise(Alert{Key: codeChainDown + "a", Code: codeChainDown, Text: "a"})
 		time.Sleep(time.Minute)
 		p.end()
-		require.Len(t, first.got, 2)
+		require.Len(t, first.all(), 2)
 
 		second := &post{}
 		p = newPath(t, dir, second, AlertRules{})
 		require.Len(t, p.list(), 2)
 		p.raise(Alert{Code: codeRelayDown, Text: "still silent"})
 		time.Sleep(time.Minute)
-		require.Empty(t, second.got, "what was told is not told again")
+		require.Empty(t, second.all(), "what was told is not told again")
 		p.recover(codeRelayDown)
 		time.Sleep(23*time.Hour + 59*time.Minute)
 		p.end()
@@ -155,14 +170,14 @@ func TestWhatIsOwedSurvivesARestart(t *testing.T) {
 		p.raise(Alert{Code: codeFuse, Text: "cause"})
 		time.Sleep(time.Minute)
 		p.end()
-		require.NotEmpty(t, dead.tried)
+		require.NotEmpty(t, dead.ids())
 
 		alive := &post{}
 		p = newPath(t, dir, alive, AlertRules{})
 		time.Sleep(time.Minute)
 		p.end()
 		require.Equal(t, []string{"alert"}, alive.kinds(codeFuse))
-		require.Equal(t, dead.tried[0], alive.got[0].ID, "one message keeps its id over tries and restarts")
+		require.Equal(t, dead.ids()[0], alive.all()[0].ID, "one message keeps its id over tries and restarts")
 	})
 }
 
@@ -181,7 +196,7 @@ func TestAStormDoesNotDrownTheRest(t *testing.T) {
 		spam := len(p.post.kinds(string(ledger.AlertMalformedDebit)))
 		require.Equal(t, 9, spam)
 		require.Equal(t, []string{"summary"}, p.post.kinds(codeStorm))
-		for _, n := range p.post.got {
+		for _, n := range p.post.all() {
 			if n.Code == codeStorm {
 				require.Equal(t, uint64(storm-spam), n.Count)
 				require.Contains(t, n.Text, fmt.Sprintf("malformed-debit %d", storm-spam))
@@ -205,7 +220,7 @@ func TestADeadWebhookIsAnAlertThatStaysHere(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.True(t, stands(p.alerts, codeWebhook))
 		time.Sleep(3 * time.Hour)
-		tries := len(p.post.tried)
+		tries := len(p.post.ids())
 		require.Equal(t, notifyTries, tries, "a message is tried so often and no more")
 
 		p.post.setRefuse(nil)
@@ -287,8 +302,8 @@ func TestASeverityThatGrowsIsToldAgain(t *testing.T) {
 		p.raise(Alert{Code: code, Severity: ledger.Warning, Text: "ahead"})
 		time.Sleep(time.Second)
 		require.Equal(t, []string{"alert", "alert"}, p.post.kinds(code))
-		require.Equal(t, "warning", p.post.got[0].Severity)
-		require.Equal(t, "critical", p.post.got[1].Severity)
+		require.Equal(t, "warning", p.post.all()[0].Severity)
+		require.Equal(t, "critical", p.post.all()[1].Severity)
 	})
 }
 

@@ -27,14 +27,14 @@ func TestTheHeartbeatIsTheWorks(t *testing.T) {
 
 		work(10*time.Minute+30*time.Second, "core", "intake", "judge", "lane a")
 		require.Len(t, sink.kinds(codeHeartbeat), 11, "one as soon as all moved, then one a minute")
-		require.Regexp(t, "core [01]s, intake [01]s, judge [01]s, lane a [01]s$", sink.got[0].Text)
-		require.Equal(t, "info", sink.got[0].Severity)
+		require.Regexp(t, "core [01]s, intake [01]s, judge [01]s, lane a [01]s$", sink.all()[0].Text)
+		require.Equal(t, "info", sink.all()[0].Severity)
 		require.Empty(t, sink.kinds(codeStalled))
 
 		work(10*time.Minute, "core", "judge", "lane a") // intake stands still, all else works
 		require.Len(t, sink.kinds(codeHeartbeat), 12, "at most the one that was due while its last pass counted")
 		require.Equal(t, []string{"alert"}, sink.kinds(codeStalled), "told once")
-		last := sink.got[len(sink.got)-1]
+		last := sink.all()[len(sink.all())-1]
 		require.Equal(t, "stalled intake", last.Key)
 		require.Contains(t, last.Text, "intake did not move for 1m0s")
 
@@ -55,7 +55,7 @@ func TestAPartThatNeverMovedIsMissed(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		require.Equal(t, []string{"alert"}, sink.kinds(codeStalled))
-		require.Contains(t, sink.got[0].Text, "judge never")
+		require.Contains(t, sink.all()[0].Text, "judge never")
 		require.Empty(t, sink.kinds(codeHeartbeat))
 	})
 }
