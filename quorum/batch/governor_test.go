@@ -201,3 +201,35 @@ func free(t *testing.T, w *world, c batch.Candidate, ms uint64) uint64 {
 	require.ErrorIs(t, q, batch.ErrInvalid)
 	return q.Free
 }
+
+// A decided policy changes the governors from the next height on, what was paid before counts, and a node that replays the
+// decisions says the same.
+func TestGovernorsFollowADecidedPolicy(t *testing.T) {
+	w, again := ruled(t, testGovernors), ruled(t, testGovernors)
+	both := func(b batch.Batch) {
+		for _, o := range []*world{w, again} {
+			_, err := o.s.Apply(o.commit(t, b.Encode()))
+			require.NoError(t, err)
+		}
+	}
+	b, ok := w.s.Build([]batch.Candidate{asks(t, w, 1, 1, 3, 0)}, w.views(t, 0, at(w, 0)))
+	require.True(t, ok)
+	both(b)
+	wider := `
+[[governor]]
+scope = "account"
+capacity = "5000000000000000000"
+refill = "1000000000000000000"
+per = "1m"
+`
+	both(w.actionBatch(t, w.acts(t, 3, quorum.PolicyChange{File: append(policyFile("2"), wider...)})))
+	w.policy = w.s.Policy.Ref()
+
+	for _, o := range []*world{w, again} {
+		o.policy = o.s.Policy.Ref()
+		require.ErrorContains(t, o.s.WhyNot(asks(t, o, 2, 1, 3, 0), o.views(t, 0, at(o, 0))),
+			"governor account 1m: level 2000000000000000000 of 5000000000000000000")
+		require.NoError(t, o.s.WhyNot(asks(t, o, 3, 1, 2, 0), o.views(t, 0, at(o, 0))))
+		require.NoError(t, o.s.WhyNot(asks(t, o, 4, 2, 5, 0), o.views(t, 0, at(o, 0))), "the lane's governor has gone")
+	}
+}
