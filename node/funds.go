@@ -30,7 +30,7 @@ func (c *core) checkFunds(network string, view quorum.LaneView) {
 	if !f.TokenNeed.IsZero() {
 		text += fmt.Sprintf("; token %s: %s free, %s needed", view.Lane.Token, f.Token.Dec(), f.TokenNeed.Dec())
 	}
-	c.alerts.raise(Alert{Key: key, Code: codeWalletLow, Severity: ledger.Warning, Text: text, Hint: "top up the payer's address"})
+	c.alerts.ensure(Alert{Key: key, Code: codeWalletLow, Severity: ledger.Warning, Text: text, Hint: "top up the payer's address"})
 }
 
 // outflow compares what decisions pay with what was ever credited, over all accounts and networks: the books have one coin.
@@ -61,7 +61,7 @@ func (w *watcher) outflow() error {
 	}
 	text := fmt.Sprintf("decisions up to height %d pay %s with fees; this node counts credits of %s, and %s pending", o.Height, o.Sum.Dec(),
 		o.Counted.Dec(), o.Pending.Dec())
-	w.n.alerts.raise(Alert{Code: codeOverpaid, Severity: ledger.Critical, Text: text,
+	w.n.alerts.ensure(Alert{Code: codeOverpaid, Severity: ledger.Critical, Text: text,
 		Hint: "compare the books with another custodian's: either this node was shown less, or more is paid than was earned"})
 	if now.Sub(w.overpaid) >= w.n.policy().HoldMax {
 		w.n.log.Warn("outflow above inflow lasts", zap.Time("since", w.overpaid))
