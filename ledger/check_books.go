@@ -441,11 +441,12 @@ func (c *booksCheck) openRequests() error {
 	unbound := 0
 	for address, a := range c.accounts {
 		for _, l := range a.links {
-			if _, ok, err := c.tx.Event(l.event.ID); l.event.Kind != Withdraw || !ok || err != nil {
-				if err != nil {
-					return err
-				}
-				continue // a resolved debit may have no row here
+			e, ok, err := c.tx.Event(l.event.ID)
+			if err != nil {
+				return err
+			}
+			if !ok || e.Kind != Withdraw || l.event.Kind != Withdraw {
+				continue // a resolved debit may have no row here, or one that it does not fit
 			}
 			bound, err := c.bound(l.event.ID)
 			if err != nil {

@@ -215,7 +215,7 @@ func (tx *Tx) binding(w Withdrawal) (Binding, debit, error) {
 		return EventAmount, d, nil
 	case len(wids) != 1 || wids[0] != w.ID:
 		return EventShared, d, nil
-	case !debited:
+	case !debited || d.Kind != Withdraw || d.Amount != total: // by the operators' list of the account's debits
 		return EventExcluded, d, nil
 	}
 	return Bound, d, nil
@@ -227,7 +227,7 @@ func (tx *Tx) rebind(event uint64) error {
 	if err != nil || !ok || e.Kind != Withdraw {
 		return err
 	}
-	if _, debited, err := tx.debitOf(e.Account, e.ID); err != nil || !debited {
+	if d, debited, err := tx.debitOf(e.Account, e.ID); err != nil || !debited || d.Kind != Withdraw {
 		return err
 	}
 	if missing, err := tx.spentMissingAt(e.Account, e.ID); err != nil {
