@@ -92,14 +92,14 @@ func openRanges(network common.Hash, roster quorum.Roster, m rangesMsg, from uin
 		}
 		cert, err := u.Verify(network, roster)
 		if err != nil {
-			return out, 0, fmt.Errorf("%w: %w", errRanges, err)
+			return shownRanges{}, 0, fmt.Errorf("%w: %w", errRanges, err)
 		}
 		out.certs = append(out.certs, cert)
 	}
 	for _, raw := range m.Words {
 		w, err := quorum.Open[quorum.Checkpoint](network, roster.IDs(), raw)
 		if err != nil {
-			return out, 0, fmt.Errorf("%w: %w", errRanges, err)
+			return shownRanges{}, 0, fmt.Errorf("%w: %w", errRanges, err)
 		}
 		out.words = append(out.words, w)
 	}
