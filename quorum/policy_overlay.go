@@ -75,7 +75,7 @@ func (o Overlay) Stricter(p Policy) error {
 	large := l.LargeDelay > 0 && by.LargeDelay > 0
 	switch {
 	case both && l.AccrualWindow != by.AccrualWindow:
-		return fmt.Errorf("overlay: limits.accrual_window: %s, and the policy counts over %s: sums over two windows do not compare", l.AccrualWindow, by.AccrualWindow)
+		return fmt.Errorf("overlay: limits.accrual_window: %w: it counts over %s, and sums over two windows do not compare", ErrLooser, by.AccrualWindow)
 	case both && l.AccrualCeiling.Gt(&by.AccrualCeiling):
 		return looser("limits.accrual_ceiling")
 	case l.CoolDown > 0 && l.CoolDown < by.CoolDown:
@@ -87,7 +87,7 @@ func (o Overlay) Stricter(p Policy) error {
 	}
 	for _, a := range l.Allow {
 		if len(by.Allow) > 0 && !slices.Contains(by.Allow, a) {
-			return fmt.Errorf("overlay: limits.allow: %s is not on the policy's list", a)
+			return fmt.Errorf("overlay: limits.allow: %w: %s is not on its list", ErrLooser, a)
 		}
 	}
 	for kind, limit := range o.MaxPerEvent {
@@ -96,12 +96,15 @@ func (o Overlay) Stricter(p Policy) error {
 		}
 	}
 	if len(l.Hours) > 0 && len(by.Hours) > 0 && slices.Equal(meet(l.Hours, by.Hours), never) {
-		return errors.New("overlay: limits.hours: none of them lies within the policy's")
+		return fmt.Errorf("overlay: limits.hours: %w: none lies within its hours", ErrLooser)
 	}
 	return nil
 }
 
-func looser(key string) error { return fmt.Errorf("overlay: %s: looser than the policy's", key) }
+// ErrLooser means that an overlay is not at least as strict as the policy in every key.
+var ErrLooser = errors.New("not stricter than the policy")
+
+func looser(key string) error { return fmt.Errorf("overlay: %s: %w", key, ErrLooser) }
 
 // Over returns the policy with the stricter of both in each rule. Version and hash stay the policy's. A policy that
 // becomes stricter than the overlay in some rule wins there.

@@ -13,6 +13,7 @@ type Config struct {
 	TSS    TSS    `toml:"tss" doc:"Signing together."`
 	Vault  Vault  `toml:"vault" doc:"The sealed key shares."`
 	API    API    `toml:"api" doc:"What this node answers to its operator."`
+	Risk   Risk   `toml:"risk" doc:"Rules of this operator's own, on top of the committee's policy."`
 	Alerts Alerts `toml:"alerts" doc:"How this node calls for people; docs/alerts.md lists what for."`
 	Lanes  []Lane `toml:"lane" doc:"One [[lane]] for each lane of the genesis document: this node's own view of that chain."`
 
@@ -72,6 +73,12 @@ type Alerts struct {
 	RemindWarning     Duration `toml:"remind_warning" doc:"How often a warning that stands is told again."`
 	PerMinute         int      `toml:"per_minute" doc:"Messages in a minute; what comes on top is counted in one summary. Half is kept for critical ones, and the first of each code always passes."`
 	WithdrawalLate    Duration `toml:"withdrawal_late" doc:"How long a withdrawal may wait for its verdict or payment, or a report for the Relay, before an alert names why."`
+}
+
+// Risk is the section [risk].
+type Risk struct {
+	Overlay    string `toml:"overlay" doc:"File with [limits] and [max_per_event] as in a policy, none of them looser: what it holds back waits for the other nodes alone. Empty: none."`
+	Settlement string `toml:"settlement" doc:"File, or http or https URL, of the signed snapshots that the policy's settlement authority gives out. Empty: none are read."`
 }
 
 // Lane is one [[lane]].

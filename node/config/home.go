@@ -194,5 +194,8 @@ func (c Config) PasswordPath() string { return c.resolve(c.Vault.PasswordFile) }
 // WebhookSecretPath is the file of the webhook's secret, "" for none.
 func (c Config) WebhookSecretPath() string { return c.resolve(c.Alerts.WebhookSecretFile) }
 
+// OverlayPath is the file of this operator's stricter rules, "" for none.
+func (c Config) OverlayPath() string { return c.resolve(c.Risk.Overlay) }
+
 // SocketPath is the operator's unix socket.
 func (c Config) SocketPath() string { return c.resolve(c.API.Socket) }

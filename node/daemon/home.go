@@ -31,7 +31,8 @@ type home struct {
 	key     *ecdsa.PrivateKey
 	relay   *relay.Client
 
-	notifier node.Notifier // nil without a webhook
+	notifier node.Notifier  // nil without a webhook
+	overlay  quorum.Overlay // zero: none
 }
 
 func (h home) self() common.Address { return crypto.PubkeyToAddress(h.key.PublicKey) }
@@ -43,7 +44,7 @@ func readHome(dir string) (home, error) {
 		return home{}, err
 	}
 	h := home{cfg: cfg}
-	for _, step := range []func() error{h.checkModes, h.readGenesis, h.readKeys, h.checkLanes, h.readWebhook} {
+	for _, step := range []func() error{h.checkModes, h.readGenesis, h.readKeys, h.checkLanes, h.readWebhook, h.readOverlay} {
 		if err := step(); err != nil {
 			return home{}, err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"conclave/ledger"
+	"conclave/quorum"
 	"conclave/tss/vault"
 )
 
@@ -50,6 +51,7 @@ var known = []struct {
 	{vault.ErrDamaged, Setup, "restore the vault from its backup"},
 	{vault.ErrScheme, Setup, "run the version of conclave that wrote it, or a later one"},
 	{ledger.ErrOtherNetwork, Setup, "one home serves one network: join another network with another home"},
+	{quorum.ErrLooser, Setup, "an overlay only tightens the policy in force: change the key, or drop it; the policy's own rule holds anyway"},
 	{ledger.ErrLocked, Setup, "another `conclave run` or `keygen` serves this home: end it first"},
 	{ledger.ErrSchema, Setup, "run the version of conclave that wrote it, or a later one"},
 	{ledger.ErrRolledBack, Refused, "an older copy of data/ was put back: put the newest one back; signing from an old one could pay twice"},
