@@ -16,9 +16,10 @@ import (
 
 // language is every command, in the order in which they are tried.
 func language() []command {
-	all := append(setting(), lies()...)
+	all := append(setting(), history()...)
 	all = append(all, people()...)
 	all = append(all, relayLies()...)
+	all = append(all, lies()...)
 	all = append(all, faults()...)
 	all = append(all, money()...)
 	all = append(all, alerts()...)

@@ -37,6 +37,7 @@ type Config struct {
 	Policy   map[string]string // by key of the policy file, over DefaultPolicy
 	Finality uint64            // blocks on top of a final one; 2
 	Payer    string            // coins that the payer starts with; 10000
+	History  []Past            // what happened before the network was founded
 	// Governors stand at the end of the policy file, see [Governor].
 	Governors string
 	// Endpoints of the chain per custodian, all of which must agree: 1 or 2; 1.
@@ -115,15 +116,18 @@ func (w *World) prepare() (err error) {
 	if w.Genesis, err = newGenesis(w.cfg, w.keys); err != nil {
 		return err
 	}
-	w.network = w.Genesis.ID()
 	w.payer = w.cfg.Key.payer
-	if w.founding, err = w.cfg.Key.found(w.Genesis, w.keys); err != nil {
-		return err
-	}
 	if err := w.openChain(); err != nil {
 		return err
 	}
 	if err := w.openRelay(); err != nil {
+		return err
+	}
+	if err := w.makeHistory(); err != nil {
+		return err
+	}
+	w.network = w.Genesis.ID()
+	if w.founding, err = w.cfg.Key.found(w.Genesis, w.keys); err != nil {
 		return err
 	}
 	for i, key := range w.keys {
