@@ -2,7 +2,10 @@ package node
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -324,6 +327,31 @@ func (a *alerts) list() []Alert {
 		return out[i].Key < out[j].Key
 	})
 	return out
+}
+
+// reasons lists what stands and hinders, for status. What merely happened is one reason that counts it: a thousand rows of
+// one kind must not hide the one thing that waits.
+func (a *alerts) reasons() (out []Reason) {
+	happened := map[string]int{}
+	for _, al := range a.list() {
+		if al.Over || al.Severity < ledger.Warning {
+			continue
+		}
+		if a.kinds[al.Code].Ends == "" {
+			happened[al.Code]++
+			continue
+		}
+		since := al.First.UTC()
+		out = append(out, Reason{Code: al.Code, Text: al.Text, Since: &since, Hint: al.Hint})
+	}
+	if len(happened) == 0 {
+		return out
+	}
+	var parts []string
+	for _, code := range slices.Sorted(maps.Keys(happened)) {
+		parts = append(parts, fmt.Sprintf("%s %d", code, happened[code]))
+	}
+	return append(out, Reason{Code: "alerts-open", Text: "what happened lately: " + strings.Join(parts, ", "), Hint: "conclave alerts --open"})
 }
 
 // open counts the alerts that stand.

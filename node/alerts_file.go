@@ -78,6 +78,11 @@ func (a *alerts) load(dir string) {
 		a.raise(Alert{Code: codeLost, Text: err.Error()})
 		return
 	}
+	a.take(held)
+}
+
+// take goes on with what a record held.
+func (a *alerts) take(held []entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, e := range held {

@@ -396,11 +396,9 @@ func FuzzAlertsRecord(f *testing.F) {
 		require.NoError(t, err)
 		require.Len(t, back, len(held))
 		// What is read must be safe to live with, whatever it says.
-		dir := t.TempDir()
-		require.NoError(t, os.WriteFile(filepath.Join(dir, alertsFile), raw, 0o600))
 		a := newAlerts(zap.NewNop(), time.Now)
 		a.configure(AlertRules{}, Sender{}, &post{})
-		a.load(dir)
+		a.take(held)
 		a.due()
 		for range len(held) + 1 {
 			if p, ok := a.next(); ok {
@@ -410,4 +408,21 @@ func FuzzAlertsRecord(f *testing.F) {
 		_, left := a.next()
 		require.False(t, left)
 	})
+}
+
+func TestStatusShowsWhatWaitsAndCountsWhatHappened(t *testing.T) {
+	a := newAlerts(zap.NewNop(), time.Now)
+	a.raise(Alert{Code: codeRelayDown, Text: "silent"})
+	a.raise(Alert{Code: codeChainDown, Text: "was down"})
+	a.recover(codeChainDown)
+	for i := range 100 {
+		a.raise(Alert{Key: fmt.Sprint(i), Code: string(ledger.AlertMalformedCredit)})
+	}
+	a.raise(Alert{Code: codeEvidence})
+	got := a.reasons()
+	require.Len(t, got, 2)
+	require.Equal(t, codeRelayDown, got[0].Code)
+	require.NotNil(t, got[0].Since)
+	require.Equal(t, "what happened lately: evidence 1, malformed-credit 100", got[1].Text)
+	require.Empty(t, newAlerts(zap.NewNop(), time.Now).reasons())
 }

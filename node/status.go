@@ -281,13 +281,7 @@ func (n *Node) reasons(s Status) []Reason {
 	if s.Books.Held {
 		out = append(out, Reason{Code: "intake-held", Text: "debits without credit exceed the policy's maximum: no further event is booked", Hint: "see conclave alerts"})
 	}
-	for _, a := range n.alerts.list() {
-		if !a.Over && a.Severity >= ledger.Warning {
-			since := a.First.UTC()
-			out = append(out, Reason{Code: a.Code, Text: a.Text, Since: &since, Hint: a.Hint})
-		}
-	}
-	return out
+	return append(out, n.alerts.reasons()...)
 }
 
 // notReady lists the reasons that make a node unready, as opposed to those that an operator should merely know.

@@ -53,7 +53,9 @@ func TestAlertsReachTheWebhook(t *testing.T) {
 
 	dir := newHome(t)
 	require.NoError(t, config.WriteSecret(filepath.Join(dir, "hook.secret"), []byte(secret+"\n")))
-	saveConfig(t, dir, func(c *config.Config) { c.Alerts.Webhook, c.Alerts.WebhookSecretFile = hook.URL+"/token", "hook.secret" })
+	saveConfig(t, dir, func(c *config.Config) {
+		c.Alerts.Webhook, c.Alerts.WebhookSecretFile = hook.URL+"/token", "hook.secret"
+	})
 	d, end := start(t, options(dir))
 	require.NoError(t, d.Node().Halt(t.Context(), "the test says so"))
 	refused, taken := next(t, got), next(t, got)
