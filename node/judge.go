@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -232,6 +233,10 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 	case errors.Is(err, chain.ErrNotFinal):
 		return risk.Destination{State: risk.NotFinal}
 	case errors.As(err, &split):
+		// The watcher asks other questions, on which the endpoints may agree: what ends its alert does not end this one.
+		a := alertLane(codeChainSplit, w.Network, fmt.Errorf("where withdrawal %d goes: %w", w.ID, err))
+		a.Key += destinationKey
+		j.n.alerts.raise(a)
 		return risk.Destination{State: risk.Disagreeing}
 	case err != nil:
 		if ctx.Err() == nil && !errors.Is(err, chain.ErrNoContract) {
@@ -241,11 +246,15 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 		return risk.Destination{}
 	}
 	d := risk.Destination{State: risk.Known, Address: found.Address}
+	j.n.alerts.recover(codeChainSplit + w.Network + destinationKey)
 	j.mu.Lock()
 	j.dests[w.ID] = d
 	j.mu.Unlock()
 	return d
 }
+
+// destinationKey sets the alert about a destination that endpoints disagree on apart from the watcher's.
+const destinationKey = "/destination"
 
 func (j *judge) remember(wid uint64, v risk.Verdict, d risk.Destination) {
 	j.mu.Lock()

@@ -220,7 +220,22 @@ func knowledge() []command {
 		{"alert CODE naming WORD on WHO…", (*player).alertNaming},
 		{"same books on WHO…", (*player).sameBooks},
 		{"relay shows REQUEST STATUS", (*player).relayShows},
+		{"chain shows REQUEST", func(p *player, a args) error {
+			r, err := p.w.Request(a["REQUEST"])
+			if err != nil {
+				return err
+			}
+			return p.w.Arrived(r)
+		}},
 		{"signed REQUEST", (*player).signed},
+		{"not signed REQUEST", func(p *player, a args) error {
+			return p.withdrawals(a, func(v node.WithdrawalView) error {
+				if v.Tx != nil {
+					return fmt.Errorf("signed: %s", why(v))
+				}
+				return nil
+			})
+		}},
 	} {
 		pattern, on := f.what, ""
 		if at := strings.Index(pattern, " WHO…"); at >= 0 {
