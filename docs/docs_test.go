@@ -151,7 +151,7 @@ func TestProtocolHasEveryField(t *testing.T) {
 		"member": quorum.Member{}, "approve": quorum.Approve{}, "refuse": quorum.Refuse{}, "view": quorum.View{}, "outcome": quorum.Outcome{},
 		"proposal": quorum.Proposal{}, "prevote, precommit": quorum.Vote{}, "ready": quorum.Ready{}, "abort": quorum.Abort{},
 		"halt": quorum.Halt{}, "clear": quorum.Clear{}, "ceremony": quorum.Ceremony{}, "transcript": quorum.Transcript{},
-		"content": quorum.Content{}, "session": quorum.Session{},
+		"content": quorum.Content{}, "session": quorum.Session{}, "checkpoint": quorum.Checkpoint{},
 	} {
 		cell := regexp.MustCompile(`(?m)^\| ` + row + ` \| ([^|]*) \|`).FindStringSubmatch(page)
 		require.NotNil(t, cell, "no row for %s", row)
