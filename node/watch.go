@@ -84,31 +84,32 @@ func (w *watcher) look(ctx context.Context) error {
 	if err := w.broadcast(ctx); err != nil {
 		return err
 	}
-	if err := w.survey(ctx); err != nil {
-		return err
+	key, founded := w.key()
+	var seen chain.Survey
+	if founded {
+		var err error
+		if seen, err = w.survey(ctx, key); err != nil {
+			return err
+		}
 	}
 	if err := w.observe(ctx); err != nil {
 		return err
 	}
-	return w.deposits(ctx)
+	if err := w.deposits(ctx); err != nil || !founded {
+		return err
+	}
+	return w.conserve(ctx, key, seen) // last: an old receipt that is not to be had must not hold up what is paid now
 }
 
 // survey reads what the VIEW says of the lane.
-func (w *watcher) survey(ctx context.Context) error {
-	key, ok := w.key()
-	if !ok {
-		return nil
-	}
+func (w *watcher) survey(ctx context.Context, key quorum.LaneKey) (chain.Survey, error) {
 	s, err := chain.SurveyLane(ctx, w.end, chainLane(w.lane), key.Payer)
 	if err != nil {
-		return err
+		return s, err
 	}
 	view := quorum.LaneView{Lane: key, Block: s.Final.Number, Nonce: s.Nonce, Balance: s.Token, Gas: s.Gas, BaseFee: s.Final.BaseFee}
 	w.n.core.post(func() { w.n.core.laneSeen(w.lane.Network, view); w.n.core.checkFunds(w.lane.Network, view) })
-	if err := w.checkNonce(ctx, key, s.Nonce); err != nil {
-		return err
-	}
-	return w.conserve(ctx, key, s)
+	return s, w.checkNonce(ctx, key, s.Nonce)
 }
 
 // key names the lane once the committee has a payer.
