@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -142,7 +144,7 @@ func (a *alerts) completed(in Alert) Alert {
 	if in.Key == "" {
 		in.Key = in.Code
 	}
-	in.Text = clipped(in.Text)
+	in.Text, in.Hint = plain(in.Text), plain(in.Hint)
 	kind, known := a.kinds[in.Code]
 	if !known {
 		a.log.DPanic("alert of an unknown code", zap.String("code", in.Code), zap.String("text", in.Text))
@@ -157,11 +159,17 @@ func (a *alerts) completed(in Alert) Alert {
 	return in
 }
 
-func clipped(s string) string {
+// plain makes a text one line that is safe to show: it may quote a stranger, and end on a terminal.
+func plain(s string) string {
 	if len(s) > maxAlertText {
-		return s[:maxAlertText] + "…"
+		s = s[:maxAlertText] + "…"
 	}
-	return s
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 func (a *alerts) begin(in Alert, now time.Time) {

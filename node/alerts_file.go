@@ -21,6 +21,8 @@ const (
 	alertsFile        = "alerts.json"
 	alertsFileVersion = 1
 	maxAlertsFile     = 4 << 20 // maxAlerts with texts of full length, four times over
+	// saveEvery is the least time between two writes: in a storm the books need the disk more. The first is at once.
+	saveEvery = 250 * time.Millisecond
 )
 
 var errAlertsFile = errors.New("not a record of alerts")
@@ -156,6 +158,8 @@ func (a *alerts) run(ctx context.Context, dir string) {
 		}
 		healthy = err == nil
 	}
+	disk := a.disk
+	var pause <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -164,8 +168,11 @@ func (a *alerts) run(ctx context.Context, dir string) {
 		case <-tick.C:
 			a.due()
 			a.beat()
-		case <-a.disk:
+		case <-pause:
+			disk = a.disk
+		case <-disk:
 			keep()
+			disk, pause = nil, time.After(saveEvery)
 		}
 	}
 }

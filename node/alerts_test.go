@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -425,4 +428,15 @@ func TestStatusShowsWhatWaitsAndCountsWhatHappened(t *testing.T) {
 	require.NotNil(t, got[0].Since)
 	require.Equal(t, "what happened lately: evidence 1, malformed-credit 100", got[1].Text)
 	require.Empty(t, newAlerts(zap.NewNop(), time.Now).reasons())
+}
+
+func TestStrangersWordsAreSafeToShow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		got := plain(string(rapid.SliceOf(rapid.Byte()).Draw(t, "text")) + rapid.String().Draw(t, "more"))
+		if !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) || len(got) > maxAlertText+4 {
+			t.Fatalf("%q", got)
+		}
+	})
+	require.Equal(t, "the Relay says  [2Jnothing ", plain("the Relay says\x1b [2Jnothing\n"))
+	require.Len(t, []rune(plain(strings.Repeat("a", 5000))), maxAlertText+1)
 }
