@@ -148,6 +148,7 @@ func TestReadsFindAFlippedRecord(t *testing.T) {
 	read := func(tx *Tx) error { _, _, err := tx.Account(a, 1); return err }
 	for name, err := range map[string]error{
 		"read":  l.View(read),
+		"trip":  l.View(func(tx *Tx) error { _, v := tx.b.Bucket(bucketAccounts).Cursor().First(); _ = v[3]; return nil }),
 		"deaf":  l.View(func(tx *Tx) error { _ = read(tx); return nil }),
 		"write": l.Update(func(tx *Tx) error { _, err := tx.Append([]Event{event(2, a, TaskIncome, "1")}, plenty()); return err }),
 	} {

@@ -99,7 +99,7 @@ func (l *Ledger) Close() error { return l.db.Close() }
 func (l *Ledger) View(fn func(*Tx) error) error {
 	return l.db.View(func(b *bolt.Tx) error {
 		s := newStore(b)
-		return s.sound(fn(&Tx{b: s, l: l}))
+		return s.run(fn, &Tx{b: s, l: l})
 	})
 }
 
@@ -118,7 +118,7 @@ func (l *Ledger) commit(fn func(*Tx) error) (mark Mark, err error) {
 	err = l.db.Update(func(b *bolt.Tx) error {
 		s := newStore(b)
 		tx := &Tx{b: s, l: l}
-		if err := s.sound(fn(tx)); err != nil {
+		if err := s.run(fn, tx); err != nil {
 			return err
 		}
 		var err error

@@ -229,6 +229,19 @@ func (c *cursor) Seek(key []byte) (k, v []byte) { return c.at(c.c.Seek(key)) }
 
 func (c *cursor) at(k, raw []byte) ([]byte, []byte) { return k, c.b.open(k, raw) }
 
+// run calls a transaction's function. A record that does not verify reads as none, and code that relies on there being one
+// may then stumble: that, too, is the record's fault.
+func (s *store) run(fn func(*Tx) error, tx *Tx) (err error) {
+	defer func() {
+		if s.corrupt == nil {
+			return // a panic is our own bug
+		}
+		_ = recover()
+		err = s.sound(err)
+	}()
+	return fn(tx)
+}
+
 // sound joins what a transaction's function says with what its records say.
 func (s *store) sound(err error) error {
 	if s.corrupt != nil && !errors.Is(err, s.corrupt) {

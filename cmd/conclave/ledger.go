@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	"conclave/cmd/conclave/internal/cli"
+	"conclave/ledger"
+	"conclave/node/config"
+	"conclave/quorum"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/spf13/cobra"
+)
+
+// replayGC keeps the heap of a replay near what is in use: the kernel has better use for the rest, as page cache.
+const replayGC = 40
+
+func newLedger(env *cli.Env) *cobra.Command {
+	return env.Group("ledger", "Check, replay, export and compact the books of a stopped node",
+		newLedgerCheck(env), newLedgerReplay(env), newLedgerExport(env), newLedgerCompact(env))
+}
+
+// ledgerHome is where a home's books lie, and the document that they are judged by.
+func ledgerHome(home string) (dir string, g quorum.Genesis, err error) {
+	if home == "" {
+		return "", g, cli.Errorf(cli.Usage, "", "--home is required")
+	}
+	c, err := config.Read(home)
+	if err != nil {
+		return "", g, err
+	}
+	g, err = readGenesis(c.GenesisPath())
+	return filepath.Dir(c.LedgerPath()), g, err
+}
+
+// openStopped opens the books of a home to be read.
+func openStopped(home string) (l *ledger.Ledger, dir string, g quorum.Genesis, err error) {
+	if dir, g, err = ledgerHome(home); err != nil {
+		return nil, "", g, err
+	}
+	if l, err = ledger.OpenRead(dir); err != nil {
+		return nil, "", g, ledgerError(err)
+	}
+	id, err := l.Network()
+	if err == nil && id != g.ID() {
+		err = cli.Errorf(cli.Failed, "", "the books are of network %s, the genesis document of %s", id, g.ID())
+	}
+	if err != nil {
+		return nil, "", g, errors.Join(err, l.Close())
+	}
+	return l, dir, g, nil
+}
+
+// ledgerError gives what keeps books from being read its hint.
+func ledgerError(err error) error {
+	switch {
+	case errors.Is(err, ledger.ErrLocked):
+		return cli.With(cli.Failed, err, "stop the node first: it holds its database while it runs")
+	case errors.Is(err, ledger.ErrOlder):
+		return cli.With(cli.Failed, err, "start the node once with this program, which moves the layout on")
+	case errors.Is(err, fs.ErrNotExist):
+		return cli.With(cli.Failed, err, "the node makes it when it runs for the first time")
+	case errors.Is(err, ledger.ErrCorrupt):
+		return cli.With(cli.Failed, err, "keep the file, and restore the node from its peers or a backup")
+	}
+	return err
+}
+
+// interruptible ends with the first signal.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
+func newLedgerReplay(env *cli.Env) *cobra.Command {
+	var home, into string
+	cmd := &cobra.Command{
+		Use: "replay --home DIR [--into DIR]", Short: "Rebuild the books from their recorded log and compare", Args: cobra.NoArgs,
+		RunE: env.Run(func(*cobra.Command, []string) error { return replayBooks(env, home, into) }),
+	}
+	cmd.Flags().StringVar(&home, "home", "", "the stopped node's home (required)")
+	cmd.Flags().StringVar(&into, "into", "", "an empty directory that keeps the rebuilt books (default: a temporary one)")
+	return cmd
+}
+
+// rebuilt is what `ledger replay` prints.
+type rebuilt struct {
+	Events   uint64      `json:"events"`
+	Commits  uint64      `json:"commits"`
+	Root     common.Hash `json:"root"`
+	Equal    bool        `json:"equal"`
+	Compared []string    `json:"compared"` // buckets
+	Limited  string      `json:"limited,omitempty"`
+}
+
+func replayBooks(env *cli.Env, home, into string) (err error) {
+	l, _, g, err := openStopped(home)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	if into == "" {
+		if into, err = os.MkdirTemp("", "conclave-replay-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(into)) }()
+	} else if err := emptyDir(into); err != nil {
+		return err
+	}
+	again, err := ledger.Open(into, g.ID())
+	if err != nil {
+		return ledgerError(err)
+	}
+	defer func() { err = errors.Join(err, again.Close()) }()
+	debug.SetGCPercent(replayGC)
+	ctx, stop := interruptible()
+	defer stop()
+	var total uint64
+	if err := l.View(func(tx *ledger.Tx) error { t, err := tx.Totals(); total = t.Events; return err }); err != nil {
+		return ledgerError(err)
+	}
+	bar := newProgress(env, map[string]uint64{"events": total})
+	out, err := l.Rebuild(ctx, again, ledger.Intake{FeeAddress: g.FeeAddress, VestingAdmins: g.VestingAdmins, History: g.Cutover}, bar.tell)
+	bar.end()
+	if err != nil {
+		return ledgerError(fmt.Errorf("replay: %w", err))
+	}
+	r := rebuilt{out.Replayed.Events, out.Replayed.Commits, out.Again, true, out.Compared, out.Limited}
+	return env.Print(r, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%d events give the recorded books again: root %s, %d tables equal record by record\n", r.Events, r.Root, len(r.Compared))
+		if err == nil && r.Limited != "" {
+			_, err = fmt.Fprintf(w, "only the log was compared: %s\n", r.Limited)
+		}
+		return err
+	})
+}
+
+// emptyDir makes a directory, or accepts an empty one.
+func emptyDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		return cli.Errorf(cli.Usage, "", "--into: %s is not empty", dir)
+	}
+	return err
+}
+
+func newLedgerCompact(env *cli.Env) *cobra.Command {
+	var home string
+	cmd := &cobra.Command{
+		Use: "compact --home DIR", Short: "Write the database anew without its free pages", Args: cobra.NoArgs,
+		RunE: env.Run(func(*cobra.Command, []string) error {
+			dir, _, err := ledgerHome(home)
+			if err != nil {
+				return err
+			}
+			out, err := ledger.Compact(dir)
+			if err != nil {
+				return ledgerError(err)
+			}
+			return env.Print(out, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "compacted: %d MB are %d MB now\n", out.Before>>20, out.After>>20)
+				return err
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&home, "home", "", "the stopped node's home (required)")
+	return cmd
+}
