@@ -165,7 +165,13 @@ func (e *LineError) Unwrap() error { return ErrCorrupt }
 // from the rows themselves. The first line that is wrong is a [*LineError]. It holds the sums of ranges only. progress,
 // which may be nil, is called now and then.
 func VerifyExport(r io.Reader, progress func(what string, n uint64)) (Manifest, error) {
-	x := importer{in: bufio.NewScanner(r), sum: sha256.New(), progress: progress}
+	return ReadExport(r, nil, progress)
+}
+
+// ReadExport is VerifyExport that hands each row to fn, which may be nil. What fn was told is sound only once ReadExport
+// returned without an error.
+func ReadExport(r io.Reader, fn func(Event) error, progress func(what string, n uint64)) (Manifest, error) {
+	x := importer{each: fn, in: bufio.NewScanner(r), sum: sha256.New(), progress: progress}
 	x.in.Buffer(make([]byte, 0, 1<<16), maxLine)
 	x.in.Split(wholeLines)
 	for x.in.Scan() {
@@ -202,6 +208,7 @@ func wholeLines(data []byte, end bool) (int, []byte, error) {
 
 type importer struct {
 	in       *bufio.Scanner
+	each     func(Event) error
 	sum      hash.Hash
 	progress func(what string, n uint64)
 	lines    uint64
@@ -258,6 +265,9 @@ func (x *importer) row(e Event) error {
 	}
 	x.open.Count++
 	_, _ = x.rows.Write(encodeEvent(&e))
+	if x.each != nil {
+		return x.each(e)
+	}
 	return nil
 }
 

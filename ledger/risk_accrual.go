@@ -51,6 +51,22 @@ func (s AccrualState) slot() uint64 { return max(1, (s.Window+accrualParts-1)/ac
 // span is how many neighbouring slots a window can touch.
 func (s AccrualState) span() uint64 { return (s.Window+s.slot()-1)/s.slot() + 1 }
 
+// AccrualSlots is how a policy's window of log time is counted: seconds of one slot, and how many neighbouring slots a window
+// can touch. Both are zero without the rule.
+func AccrualSlots(l quorum.Limits) (seconds, span uint64) {
+	if l.AccrualWindow == 0 {
+		return 0, 0
+	}
+	s := AccrualState{Window: accrualWindow(l)}
+	return s.slot(), s.span()
+}
+
+// Accrued is what a row brings its account, for the accrual ceiling; false when it brings nothing.
+func Accrued(e Event) (amount uint256.Int, ok bool) {
+	amount, ok = e.wei()
+	return amount, ok && e.Kind.accrues() && !amount.IsZero()
+}
+
 // accrues reports whether a row brings an account money. A refund gives back what was debited, and a schedule only
 // promises.
 func (k EventKind) accrues() bool { return !k.Debit() && k != WithdrawRefund && k != VestingCreated }
@@ -164,8 +180,8 @@ func accrualKey(s AccrualState, account common.Address, slot uint64) []byte {
 // accrue adds a credit to its slot, and freezes the account when a window that holds the slot is over the ceiling. The
 // order in which rows come does not matter: the sums, and so the windows above the ceiling, are those of the rows.
 func (tx *Tx) accrue(s AccrualState, e Event, now uint64) ([]Alert, error) {
-	amount, ok := e.wei()
-	if !ok || !e.Kind.accrues() || amount.IsZero() {
+	amount, ok := Accrued(e)
+	if !ok {
 		return nil, nil
 	}
 	at := e.CreatedAt / s.slot()
@@ -234,7 +250,7 @@ func (tx *Tx) checkAccrual() error {
 	}
 	want := map[string]*uint256.Int{}
 	err = tx.Events(s.From+1, func(e Event) error {
-		if amount, ok := e.wei(); ok && e.Kind.accrues() && !amount.IsZero() && e.ID < s.Next {
+		if amount, ok := Accrued(e); ok && e.ID < s.Next {
 			key := string(accrualKey(s, e.Account, e.CreatedAt/s.slot()))
 			if want[key] == nil {
 				want[key] = new(uint256.Int)

@@ -21,7 +21,7 @@ func newRisk(env *cli.Env) *cobra.Command {
 			}
 			return env.Print(raw, func(w io.Writer) error { return writeRisk(w, v) })
 		})
-	cmd.AddCommand(newRiskExplain(env))
+	cmd.AddCommand(newRiskExplain(env), newRiskReplay(env))
 	return cmd
 }
 
