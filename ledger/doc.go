@@ -7,7 +7,8 @@
 // deposit waits for Tx.SetProof, a fee for a payment of its amount (Tx.BookPaid), a refund for a decided reject that the
 // books debited, a vesting release for its signed schedule and this node's own clock. Tx.Standing is all that a verdict
 // asks of the books. Statements, votes, decisions, slots, the outbox and halts are recorded beside the books, each by the
-// rule that makes a second, different one impossible.
+// rule that makes a second, different one impossible. Members' words on ranges of the log are kept until q equal ones
+// certify them; what differs stands as a dispute, with both sides, until the range agrees (Tx.OpenRanges).
 //
 // What it promises. Ledger.Update is the one commit point: when it returns nil, what was written is on disk, and so is the
 // high-water mark of what this node has said. Equal logs, proofs and decisions give equal books, however pages were cut.

@@ -351,7 +351,10 @@ func (m *marks) ask(c *core, now time.Time) {
 				c.log.Info("member showed no ranges", zap.Stringer("peer", peer), zap.Uint64("from", from), zap.Error(err))
 				return
 			}
-			c.takeRanges(state)
+			taken := c.takeRanges(state)
+			if taken > 0 {
+				m.nextAsk = c.now().Add(checkpointEvery)
+			}
 			if !sweeping {
 				return
 			}

@@ -106,48 +106,78 @@ func openRanges(network common.Hash, roster quorum.Roster, m rangesMsg, from uin
 	return out, m.Next, nil
 }
 
-// takeRanges keeps what is new of an answer. Nothing new costs no commit.
-func (c *core) takeRanges(in shownRanges) {
-	var certs []quorum.CheckpointCertificate
-	var words []quorum.Signed[quorum.Checkpoint]
-	err := c.led.View(func(tx *ledger.Tx) error {
+// takeRanges keeps what is new of an answer, in one commit; nothing new costs none. It returns how much was new.
+func (c *core) takeRanges(in shownRanges) (taken int) {
+	fresh, err := c.freshOf(in)
+	if err != nil {
+		c.stop(err)
+		return 0
+	}
+	if len(fresh.certs)+len(fresh.words) == 0 {
+		return 0
+	}
+	var found []*ledger.Evidence
+	c.update("keep shown ranges", func(tx *ledger.Tx) error {
+		taken, found = 0, nil
+		for _, cert := range fresh.certs {
+			added, err := tx.PutRangeCertificate(cert)
+			if err != nil {
+				return err
+			}
+			if added {
+				taken++
+			}
+		}
+		for _, w := range fresh.words {
+			added, ev, err := tx.PutCheckpoint(w)
+			if err != nil && !isRule(err) {
+				return err
+			}
+			if added {
+				taken++
+			}
+			if ev != nil {
+				found = append(found, ev)
+			}
+		}
+		return nil
+	})
+	for _, ev := range found {
+		c.alerts.raise(alertEvidence(ev.Kind, ev.Member))
+	}
+	return taken
+}
+
+// freshOf is what of an answer the ledger does not hold. Own words among it are compared with what was ever signed.
+func (c *core) freshOf(in shownRanges) (out shownRanges, err error) {
+	var own []quorum.Signed[quorum.Checkpoint]
+	err = c.led.View(func(tx *ledger.Tx) error {
 		for _, cert := range in.certs {
 			was, ok, err := tx.RangeCertificate(cert.Checkpoint().Range)
 			if err != nil {
 				return err
 			}
 			if !ok || was.Checkpoint != cert.Checkpoint() {
-				certs = append(certs, cert)
+				out.certs = append(out.certs, cert)
 			}
 		}
 		for _, w := range in.words {
 			known, err := tx.HasCheckpoint(w)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
-			}
-			if !known && w.Signer() != c.self {
-				words = append(words, w)
+			case w.Signer() == c.self:
+				own = append(own, w)
+			case !known:
+				out.words = append(out.words, w)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		c.stop(err)
-		return
+	for _, w := range own {
+		c.ownCheckpointHeard(w)
 	}
-	if len(certs) > 0 {
-		c.update("keep certified ranges", func(tx *ledger.Tx) error {
-			for _, cert := range certs {
-				if _, err := tx.PutRangeCertificate(cert); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	for _, w := range words {
-		c.hearCheckpoint(w)
-	}
+	return out, err
 }
 
 // versionOf gets a member's rows of a range: it compares the sums of sections with the own ones, fetches the sections that

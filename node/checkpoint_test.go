@@ -449,3 +449,22 @@ func FuzzRows(f *testing.F) {
 		_ = unmarshal(raw, &sums) // foreign bytes of any shape
 	})
 }
+
+// What was asked for is not rationed: a page of ranges that nobody certified yet is taken whole, and the next is asked for soon.
+func TestAPageOfWordsIsTakenWhole(t *testing.T) {
+	l := newRangeLab(t)
+	var rows []ledger.Event
+	for r := range uint64(maxRanges) {
+		rows = append(rows, row(r*ledger.RangeSize+6000, 1, "1"))
+	}
+	require.NoError(t, l.led.Update(l.append(append(rows, row(1<<30, 1, "1")))))
+	var m rangesMsg
+	for _, e := range rows[:maxRanges-1] {
+		sum := ledger.SumRows([]ledger.Event{e})
+		m.Words = append(m.Words, by(l.lab, 1, quorum.Checkpoint{Epoch: 1, Counter: e.ID, Range: e.ID / ledger.RangeSize, Count: sum.Count, Hash: sum.Hash}).Bytes())
+	}
+	shown, _, err := openRanges(l.network, l.state.Roster, m, 0)
+	require.NoError(t, err)
+	require.Equal(t, maxRanges-1, l.takeRanges(shown))
+	require.Zero(t, l.takeRanges(shown), "the same again is nothing new")
+}
