@@ -152,3 +152,42 @@ func TestAHaltOfAnAccountStopsItsSlots(t *testing.T) {
 		return errors.Join(err, err2)
 	})
 }
+
+// A lane's halt holds up its own sequence of nonces, and no other chain's.
+func TestAHaltedSlotHoldsUpItsSequenceAlone(t *testing.T) {
+	p := newProtoNet(t, 4)
+	next := func() (out []uint64) {
+		p.view(func(tx *Tx) error {
+			s, ok, err := tx.NextSignable()
+			if ok {
+				out = s.Items
+			}
+			return err
+		})
+		return out
+	}
+	other := p.slot(0)
+	other.Network, other.Lane.ChainID = "elsewhere", 7
+	decide := func(slot *SlotFields, network string, wid uint64) {
+		t.Helper()
+		c := p.content(wid)
+		c.Network, c.Token = network, slot.Lane.Token
+		p.update(func(tx *Tx) error {
+			height := tx.LastHeight() + 1
+			return tx.Decide(p.commit(p.roster, height, "value"+string(rune('0'+height))), DecisionEffects{Items: []quorum.Content{c}, Slot: slot})
+		})
+	}
+	require.Empty(t, next())
+	decide(p.slot(0), protoLane, 1)
+	token := p.slot(1)
+	token.Network, token.Lane.Token = "tokens", common.HexToAddress("0x7")
+	decide(token, "tokens", 2)
+	decide(other, "elsewhere", 3)
+	require.Equal(t, []uint64{1}, next(), "decided first")
+	p.trip(quorum.Halt{Epoch: 1, Scope: quorum.ScopeLane, Target: protoLane, Code: "operator"})
+	require.Equal(t, []uint64{3}, next(), "the token lane shares the halted lane's nonces; the other chain does not")
+	p.update(func(tx *Tx) error { _, err := tx.ClearHalt("over", by[quorum.Clear](p, 0)); return err })
+	require.Equal(t, []uint64{1}, next())
+	p.trip(quorum.Halt{Epoch: 1, Scope: quorum.ScopeLane, Target: "tokens", Code: "operator"})
+	require.Equal(t, []uint64{1}, next())
+}

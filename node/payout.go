@@ -86,22 +86,11 @@ func (s *signer) next(c *core) {
 	var first *ledger.Slot
 	var attempt uint64
 	err := c.led.View(func(tx *ledger.Tx) error {
-		turn := map[quorum.NonceKey]bool{}
-		err := tx.OpenSlots(func(slot ledger.Slot, p ledger.Payout) error {
-			// Only the earliest slot of a sequence of nonces may be signed. When a halt covers that one, the sequence waits,
-			// other lanes on the chain too: a later nonce would not be mined before it. Other chains go on.
-			if p.Stage != ledger.StageDecided || turn[slot.Key.Nonces()] {
-				return nil
-			}
-			turn[slot.Key.Nonces()] = true
-			if (first == nil || slot.Height < first.Height) && tx.MaySignSlot(slot) == nil {
-				first = &slot
-			}
-			return nil
-		})
-		if err != nil || first == nil {
+		slot, ok, err := tx.NextSignable()
+		if err != nil || !ok {
 			return err
 		}
+		first = &slot
 		last, ok, err := tx.HighestAttempt(first.Batch, 0)
 		if ok {
 			attempt = last + 1
