@@ -9,6 +9,8 @@
 //
 // What will hurt you: a rule that reads anything else. Tariffs, balances of accounts and risk belong before the
 // certificates (package risk); by the time a certificate stands here, q members have already judged.
+// The one rule of risk that stands here is the policy's governors: how much is paid within a time is a question to the
+// decided history and the batches' own time, and everybody answers it alike.
 //
 // This version decides PAYOUT batches of single-transaction lanes, the founding MEMBERS batch, and what operators decide:
 // RESUME, POLICY and RESOLVE. CANCEL, SWEEP and releases are refused by name: what needs them waits.
