@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate fuzz e2e bench-sign bench-devnet bench-idle bench-drift ci
+.PHONY: test race lint build generate fuzz e2e bench-sign bench-devnet bench-idle bench-replay bench-drift ci
 
 test:
 	go test ./...
@@ -35,6 +35,9 @@ bench-devnet:
 
 bench-idle:
 	go run ./cmd/bench idle
+
+bench-replay:
+	go run ./cmd/bench replay
 
 # False alarms and delays of the watch for slow drip, with the values of configs/policy.toml.
 bench-drift:

@@ -45,6 +45,8 @@ type Ledger struct {
 	db   *bolt.DB
 	id   [16]byte // random at creation; tells a restored copy from the original in the high-water file
 	high *highWater
+
+	wrote func(bucket string, key, record []byte) // see store
 }
 
 // Tx is one transaction: reads see one moment, writes become durable together or not at all.
@@ -117,6 +119,7 @@ func (l *Ledger) Update(fn func(*Tx) error) error {
 func (l *Ledger) commit(fn func(*Tx) error) (mark Mark, err error) {
 	err = l.db.Update(func(b *bolt.Tx) error {
 		s := newStore(b)
+		s.wrote = l.wrote
 		tx := &Tx{b: s, l: l}
 		if err := s.run(fn, tx); err != nil {
 			return err

@@ -42,7 +42,8 @@ func (e *CorruptRecord) Unwrap() error { return ErrCorrupt }
 type store struct {
 	tx      *bolt.Tx
 	buckets map[string]*bucket
-	corrupt error // the first record that did not verify: the transaction fails with it, whatever it made of the record
+	wrote   func(bucket string, key, record []byte) // hears of every write; nil but where they are recorded for a comparison
+	corrupt error                                   // the first record that did not verify: the transaction fails with it, whatever it made of the record
 }
 
 func newStore(tx *bolt.Tx) *store { return &store{tx: tx, buckets: map[string]*bucket{}} }
@@ -178,7 +179,11 @@ func (b *bucket) replaceOwn(key, value []byte, was uint32, known bool) (uint32, 
 	}
 	b.sum.sum += uint64(is) - uint64(was)
 	b.changed = true
-	return is, b.b.Put(key, binary.BigEndian.AppendUint32(value, is))
+	record := binary.BigEndian.AppendUint32(value, is)
+	if b.s.wrote != nil {
+		b.s.wrote(b.name, key, record)
+	}
+	return is, b.b.Put(key, record)
 }
 
 // Delete removes a record, if there is one.

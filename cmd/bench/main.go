@@ -12,9 +12,9 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	verbs := map[string]func(context.Context) error{"sign": sign, "devnet": processes, "idle": idle, "drift": drift}
+	verbs := map[string]func(context.Context) error{"sign": sign, "devnet": processes, "idle": idle, "drift": drift, "replay": replay}
 	if len(args) != 1 || verbs[args[0]] == nil {
-		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, devnet, idle or drift")
+		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, devnet, idle, drift or replay")
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
