@@ -36,6 +36,7 @@ hold_max = "10m"
 batch_wait = "300ms"
 in_flight = 4
 bump_after = "30s"
+resume_delay = "10s"
 
 [fees]
 tip_floor = "1000000000"
