@@ -16,7 +16,9 @@
 // counts nothing; on a debit it freezes that account alone. Late rows end where their id belongs, or, behind an approval of
 // this node, freeze the account. Debits without credit, summed over all accounts, never pass the policy's maximum by
 // booking a row: the rows wait, stored, in id order (Hold). CheckBooks and CheckProtocol derive everything again and name
-// the first difference.
+// the first difference. Every record carries a checksum: one that is not what was written fails the transaction that reads
+// it with a CorruptRecord, and CheckFile finds it, and every other flip in what is stored, by page, bucket and key. Replay
+// and Rebuild book a recorded log, many events to a durable commit; Export writes the log so that VerifyExport can prove it.
 //
 // What you owe. Save the follower's state in the transaction that appends its events. Fail the transaction after any
 // error. Raise the alerts that calls return. Trip the fuse on ErrHostile, on a Hold older than the policy allows, and stop
