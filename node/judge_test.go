@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -30,7 +31,7 @@ func (e *lineEnd) Final(context.Context) (chain.Header, error) {
 // asked about every one.
 func TestJudgeSilentLane(t *testing.T) {
 	dead, young, good := &lineEnd{err: errors.New("connection refused")}, &lineEnd{}, &lineEnd{}
-	j := newJudge(&Node{log: zap.NewNop(), watchers: map[string]*watcher{"dead": {end: dead}, "young": {end: young}, "good": {end: good}}})
+	j := newJudge(&Node{log: zap.NewNop(), alerts: newAlerts(zap.NewNop(), time.Now), watchers: map[string]*watcher{"dead": {end: dead}, "young": {end: young}, "good": {end: good}}})
 	open := func() []ledger.Withdrawal {
 		return []ledger.Withdrawal{
 			{ID: 1, Network: "dead"}, {ID: 2, Network: "dead"}, {ID: 3, Network: "young", Timestamp: 200},
