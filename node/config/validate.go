@@ -75,6 +75,7 @@ func (c Config) Validate() error {
 	k.want(c.Vault.Dir != "", "vault.dir", "must not be empty")
 	k.api(c.API)
 	k.alerts(c.Alerts)
+	k.settlement(c.Risk.Settlement)
 	k.lanes(c.Lanes)
 	return k.err
 }
