@@ -84,7 +84,7 @@ func (tx *Tx) KeepRisk(l quorum.Limits, history, now uint64) (done bool, alerts 
 	if err != nil {
 		return false, nil, err
 	}
-	if !s.Of(l, history) {
+	if s.Generation == 0 || !s.Of(l, history) {
 		s = AccrualState{Generation: s.Generation + 1, From: history, Next: math.MaxUint64}
 		if l.AccrualWindow > 0 {
 			s.Window, s.Ceiling, s.Next = accrualWindow(l), l.AccrualCeiling, history+1

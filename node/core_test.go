@@ -86,12 +86,12 @@ func (noVault) Share(quorum.PublicKey) (*tss.KeyShare, error) { return nil, ErrN
 // lab is a founded core of member 0 that runs nowhere: the test is its goroutine.
 type lab struct {
 	*core
-	t    *testing.T
+	t    testing.TB
 	keys []*ecdsa.PrivateKey // ascending by address
 	wire *wire
 }
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	l := &lab{t: t, wire: &wire{asked: make(chan common.Address, 16)}}
 	g := quorum.Genesis{
 		Version: quorum.GenesisVersion, Name: "testnet", FeeAddress: common.Address{0xfe}, DaoAddress: common.Address{0xda}, Policy: testPolicy,
