@@ -25,7 +25,25 @@ func resolveBuckets() [][]byte { return [][]byte{bucketResolved, bucketResolvedD
 
 // ResolvedUpTo is the id up to which the operators' list holds an account's debits, 0 without one.
 func (tx *Tx) ResolvedUpTo(account common.Address) uint64 {
+	if !tx.anyResolved() {
+		return 0
+	}
 	return readBE64(tx.b.Bucket(bucketResolved).Get(account[:]))
+}
+
+// anyResolved reports whether operators ever resolved an account or waived anything. Every debit of a replay asks, and nearly
+// every network has neither: the answer is kept for the transaction.
+func (tx *Tx) anyResolved() bool {
+	const no, yes = 1, 2
+	if tx.b.spoke == 0 {
+		tx.b.spoke = no
+		for _, name := range [][]byte{bucketResolved, bucketWaived} {
+			if k, _ := tx.b.Bucket(name).Cursor().First(); k != nil {
+				tx.b.spoke = yes
+			}
+		}
+	}
+	return tx.b.spoke == yes
 }
 
 // resolvedDebit returns a debit of the operators' list.
@@ -50,6 +68,9 @@ func eventOf(account common.Address, d quorum.Debit) Event {
 
 // waived is what the operators took out of the uncovered debits, in all.
 func (tx *Tx) waived() (sum uint256.Int) {
+	if !tx.anyResolved() {
+		return sum
+	}
 	c := tx.b.Bucket(bucketWaived).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		var amount uint256.Int
@@ -73,6 +94,7 @@ func (tx *Tx) resolve(r quorum.Resolve, a ActionEffects, height uint64) error {
 			return fmt.Errorf("resolve account %s: %w", account.Account, err)
 		}
 	}
+	tx.b.spoke = 0 // it has been said just now
 	if err := tx.resolveLog(r.Log, a); err != nil {
 		return fmt.Errorf("resolve rows: %w", err)
 	}

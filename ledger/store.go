@@ -40,6 +40,7 @@ func (e *CorruptRecord) Unwrap() error { return ErrCorrupt }
 // store is a bbolt transaction whose records carry checksums. It has the methods of bbolt that the rest of this package
 // uses, so that nothing reads or writes past it.
 type store struct {
+	spoke   uint8 // see anyResolved
 	tx      *bolt.Tx
 	buckets map[string]*bucket
 	wrote   func(bucket string, key, record []byte) // hears of every write; nil but where they are recorded for a comparison

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -167,10 +168,7 @@ func (ps proposals) sorted() []*proposal {
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b *proposal) int {
-		if x, y := a.v.Action().Serial, b.v.Action().Serial; x != y {
-			return int(int64(x - y))
-		}
-		return bytes.Compare(a.hash[:], b.hash[:])
+		return cmp.Or(cmp.Compare(a.v.Action().Serial, b.v.Action().Serial), bytes.Compare(a.hash[:], b.hash[:]))
 	})
 	return out
 }
@@ -265,8 +263,8 @@ func (c *core) acted(a *batch.Acted) error {
 		c.onPolicy(c.state.Policy)
 	}
 	c.pruneProposals()
-	if len(a.Halts) > 0 && !c.halted() {
-		c.alerts.recover(codeFuse)
+	if len(a.Halts) > 0 {
+		c.recallHalts()
 	}
 	c.signer.reconsider(c)
 	return nil

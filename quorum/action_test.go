@@ -238,8 +238,12 @@ func TestBodiesThatAreNone(t *testing.T) {
 		"one withdrawal twice": with(func(r *quorum.Resolve) {
 			r.Contents = []quorum.Fate{{Content: resolvedContent()}, {Content: resolvedContent()}}
 		}),
-		"spent not ascending": with(func(r *quorum.Resolve) { r.Contents = []quorum.Fate{{Content: resolvedContent(), Spent: []uint64{5, 3}}} }),
-		"spent twice":         with(func(r *quorum.Resolve) { r.Contents = []quorum.Fate{{Content: resolvedContent(), Spent: []uint64{3, 3}}} }),
+		"spent not ascending": with(func(r *quorum.Resolve) {
+			r.Contents = []quorum.Fate{{Content: resolvedContent(), Spent: []uint64{5, 3}}}
+		}),
+		"spent twice": with(func(r *quorum.Resolve) {
+			r.Contents = []quorum.Fate{{Content: resolvedContent(), Spent: []uint64{3, 3}}}
+		}),
 		"debit above the end": with(func(r *quorum.Resolve) {
 			r.Accounts = []quorum.Rewrite{{Account: address(1), UpTo: 3, Debits: []quorum.Debit{{ID: 4, Kind: 4, Amount: "1"}}}}
 		}),

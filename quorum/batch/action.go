@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -217,7 +218,7 @@ func (s *State) noteSpent(c quorum.Content) {
 	w := spentWID{wid: c.WID, event: c.EventID}
 	w.total.Add(&c.Amount, &c.Fee)
 	all := s.spent[c.Account]
-	at, _ := slices.BinarySearchFunc(all, w, func(a, b spentWID) int { return int(int64(a.wid - b.wid)) })
+	at, _ := slices.BinarySearchFunc(all, w, func(a, b spentWID) int { return cmp.Compare(a.wid, b.wid) })
 	s.spent[c.Account] = slices.Insert(all, at, w)
 }
 
