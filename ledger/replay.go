@@ -13,11 +13,11 @@ import (
 // by the event.
 const (
 	// replayEvents bounds the events of one commit.
-	replayEvents = 65_536
+	replayEvents = 49_152
 	// replayPages bounds the pages that one commit changes, as estimated, replayPagesLarge those in books of many accounts:
 	// there nearly each account is on a page of its own, which is held twice until it is written.
-	replayPages      = 20_480
-	replayPagesLarge = 8_192
+	replayPages      = 16_384
+	replayPagesLarge = 6_144
 	// replayLarge is how many accounts are many.
 	replayLarge = 250_000
 	// replayAccounts bounds the accounts that stay at hand between commits.

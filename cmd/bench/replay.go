@@ -27,8 +27,8 @@ const (
 
 	// rateRuns is how often the rates are measured; the median stands.
 	rateRuns = 3
-	// replayGC is what `conclave ledger replay` sets, too.
-	replayGC = 40
+	// replayMemory is what `conclave ledger replay` sets, too.
+	replayMemory = 150 << 20
 	// rssEvery is how often the memory of a replay is looked at, between two commits.
 	rssEvery = 20 * time.Millisecond
 	// childSays tells a process of ours what to measure.
@@ -162,7 +162,7 @@ func replayChild(ctx context.Context, text string) error {
 	if err := json.Unmarshal([]byte(text), &job); err != nil {
 		return err
 	}
-	debug.SetGCPercent(replayGC)
+	debug.SetMemoryLimit(replayMemory)
 	dir, err := os.MkdirTemp("", "conclave-bench-")
 	if err != nil {
 		return err

@@ -21,8 +21,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// replayGC keeps the heap of a replay near what is in use: the kernel has better use for the rest, as page cache.
-const replayGC = 40
+// replayMemory is what a replay's collector aims to stay below: the kernel has better use for the rest, as page cache.
+const replayMemory = 150 << 20
 
 func newLedger(env *cli.Env) *cobra.Command {
 	return env.Group("ledger", "Check, replay, export and compact the books of a stopped node",
@@ -120,7 +120,7 @@ func replayBooks(env *cli.Env, home, into string) (err error) {
 		return ledgerError(err)
 	}
 	defer func() { err = errors.Join(err, again.Close()) }()
-	debug.SetGCPercent(replayGC)
+	debug.SetMemoryLimit(replayMemory)
 	ctx, stop := interruptible()
 	defer stop()
 	var total uint64
