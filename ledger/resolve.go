@@ -2,8 +2,10 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
@@ -372,8 +374,8 @@ func (c *booksCheck) resolved() error {
 	})
 }
 
-// DebitsUpTo returns an account's debits as these books hold them, up to an id. A malformed amount stands as 0, which is
-// what it takes.
+// DebitsUpTo returns an account's debits up to an id, as a draft of what operators may say: those that these books took, and
+// those whose rows came too late to be taken. A malformed amount stands as 0, which is what it takes.
 func (tx *Tx) DebitsUpTo(account common.Address, upTo uint64) (out []quorum.Debit, err error) {
 	err = tx.scan(bucketDebits, account[:], func(k, raw []byte) error {
 		id := readBE64(k[common.AddressLength:])
@@ -387,5 +389,21 @@ func (tx *Tx) DebitsUpTo(account common.Address, upTo uint64) (out []quorum.Debi
 		out = append(out, quorum.Debit{ID: id, Kind: uint8(d.Kind), Amount: d.Amount.Dec()})
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	a, _, err := tx.acct(account)
+	for id := a.Last; id != 0 && err == nil; {
+		var e Event
+		var flags byte
+		var prev uint64
+		e, prev, flags, err = row(tx.b.Bucket(bucketLog).Get(be64(id)))
+		if flags&rowExcluded != 0 && id <= upTo {
+			amount, _ := e.wei()
+			out = append(out, quorum.Debit{ID: id, Kind: uint8(e.Kind), Amount: amount.Dec()})
+		}
+		id = prev
+	}
+	slices.SortFunc(out, func(x, y quorum.Debit) int { return cmp.Compare(x.ID, y.ID) })
 	return out, err
 }

@@ -35,6 +35,11 @@ func TestResolveReplacesAnAccountsDebits(t *testing.T) {
 	update(t, l, func(tx *Tx) error { return tx.raiseApproved(a, 9) })
 	appendAll(t, l, plenty(), event(3, a, TaskPayment, "20"))
 	require.Len(t, accountOf(t, l, a).Freezes, 2, "a malformed debit and a late one")
+	require.NoError(t, l.View(func(tx *Tx) error {
+		draft, err := tx.DebitsUpTo(a, 8)
+		require.Equal(t, []quorum.Debit{debitRow(2, TaskPayment, "7"), debitRow(3, TaskPayment, "20"), debitRow(4, TaskPayment, "0")}, draft, "the late one too")
+		return err
+	}))
 
 	settle(t, l, 5, rewritten(a, 8, debitRow(2, TaskPayment, "7"), debitRow(3, TaskPayment, "20"), debitRow(4, TaskPayment, "5")))
 	now := accountOf(t, l, a)
