@@ -33,10 +33,10 @@ type Custodian struct {
 	Relay   *relaysim.View
 	Node    *node.Node   // nil while it does not run
 	Net     *memnet.Node // of the present process, or of the last
+	Notices Notices      // what its alerts told
 
 	BroadcastsSeemToFail atomic.Bool // the chain takes a transaction and the answer says otherwise
 	EndpointLies         atomic.Bool // the second endpoint lies, in a world of two
-	Notices              Notices     // what its alerts told
 
 	w      *World
 	key    *ecdsa.PrivateKey
