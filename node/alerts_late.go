@@ -17,7 +17,7 @@ const (
 	maxLateLooked = 200 // whose reasons are asked for in one look, the oldest first
 	maxLateNamed  = 5   // ids in one text
 	// lateSettle is how long one reason must hold before it is told: a payment that goes on at last passes through several.
-	lateSettle = 30 * time.Second
+	lateSettle = time.Minute
 )
 
 // reasonHeld is why a late withdrawal waits, and since when it gives that reason.
@@ -34,9 +34,10 @@ func (p *patience) settled(wid uint64, code string) bool {
 	return p.now().Sub(p.reasons[wid].since) >= lateSettle
 }
 
-// routine reports whether a withdrawal waits for what nobody needs to be called for: no verdict of ours is due on it.
+// routine reports whether a withdrawal waits for what nobody needs to be called for: no verdict of ours is due on it, or the
+// policy wants it to wait until a time that comes by itself.
 func routine(code string) bool {
-	return code == string(risk.WaitHistory) || code == string(risk.WaitDecided)
+	return slices.Contains([]risk.Code{risk.WaitHistory, risk.WaitDecided, risk.WaitCoolDown, risk.WaitLarge, risk.WaitHours}, risk.Code(code))
 }
 
 // lateGroup is the late withdrawals that wait for one reason. They are one alert: when everything stops, a thousand of them

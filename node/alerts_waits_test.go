@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+
+	"conclave/risk"
 )
 
 func TestTheHeartbeatIsTheWorks(t *testing.T) {
@@ -110,4 +112,28 @@ func TestProgressIsNoWait(t *testing.T) {
 		now = now.Add(time.Minute)
 	}
 	require.Empty(t, a.list())
+}
+
+// What the policy wants to wait is no reason to call anybody; what waits for a person is.
+func TestPlannedWaitsAreRoutine(t *testing.T) {
+	for _, code := range []risk.Code{risk.WaitCoolDown, risk.WaitHours, risk.WaitLarge, risk.WaitHistory, risk.WaitDecided} {
+		require.True(t, routine(string(code)), code)
+	}
+	for _, code := range []string{"no-quorum", "queued", "payout", "verdicts", string(risk.WaitFrozen), string(risk.WaitDestination), string(risk.WaitAllow), string(risk.WaitObjection)} {
+		require.False(t, routine(code), code)
+	}
+}
+
+// A payment that goes on at last passes through several reasons; only one that holds is told.
+func TestAReasonMustHoldBeforeItIsTold(t *testing.T) {
+	now := time.UnixMilli(1_000_000)
+	p := newPatience(newAlerts(zap.NewNop(), time.Now), func() time.Time { return now })
+	require.False(t, p.settled(7, "queued"))
+	now = now.Add(lateSettle - time.Second)
+	require.False(t, p.settled(7, "payout"), "another reason begins anew")
+	now = now.Add(lateSettle - time.Second)
+	require.False(t, p.settled(7, "payout"))
+	now = now.Add(time.Second)
+	require.True(t, p.settled(7, "payout"))
+	require.False(t, p.settled(8, "payout"), "each for itself")
 }
