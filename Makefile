@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate fuzz e2e bench-sign bench-devnet bench-idle bench-replay bench-drift ci
+.PHONY: test race lint build generate fuzz fuzz-campaign e2e bench-sign bench-devnet bench-idle bench-replay bench-drift ci
 
 test:
 	go test ./...
@@ -23,6 +23,10 @@ generate:
 
 fuzz:
 	bash .ci/fuzz $(if $(ALL),all,rotate) $(T)
+
+# Ten million executions of every target, once; hours.
+fuzz-campaign:
+	bash .ci/fuzz campaign 10000000
 
 e2e:
 	bash .ci/run devnet devnet-kill
