@@ -274,8 +274,11 @@ func set(list []int) map[int]bool {
 	return out
 }
 
-// traitors is what a faulty member does.
-func traitors() []command {
+// traitors is what a faulty member does, or somebody who says that he is one.
+func traitors() []command { return append(puppets(), strangers()...) }
+
+// puppets are members without a node, which say what a story makes them say.
+func puppets() []command {
 	return []command{
 		{"puppet N", false, func(p *player, a args) error {
 			n, err := a.number("N")
@@ -317,6 +320,12 @@ func traitors() []command {
 			}
 			return x.Smuggle(r, s)
 		}},
+	}
+}
+
+// strangers are who is no member, and who is one twice.
+func strangers() []command {
+	return []command{
 		{"stranger knocks in vain", false, func(p *player, _ args) error {
 			s, err := p.w.Stranger()
 			if err != nil {
@@ -329,27 +338,29 @@ func traitors() []command {
 			}
 			return err
 		}},
-		{"twin of N whose proposals reach only WHO…", false, func(p *player, a args) error {
-			n, err := a.number("N")
-			if err != nil {
-				return err
-			}
-			who, err := numbers(a["WHO"])
-			if err != nil {
-				return err
-			}
-			twin, err := p.w.Twin(n, filepath.Join(p.cfg.Dir, fmt.Sprintf("twin-%d", n)))
-			if err != nil {
-				return err
-			}
-			// What the first of the two proposes reaches the rest: nobody hears both.
-			second, only := twin.Net.ID(), set(who)
-			p.w.Lose(simnet.Loss{From: set([]int{n}), What: func(h simnet.Heard) bool {
-				return h.Says == quorum.KindProposal && (h.FromNode == second) != only[h.ToIndex]
-			}})
-			return nil
-		}},
+		{"twin of N whose proposals reach only WHO…", false, (*player).twin},
 	}
+}
+
+func (p *player) twin(a args) error {
+	n, err := a.number("N")
+	if err != nil {
+		return err
+	}
+	who, err := numbers(a["WHO"])
+	if err != nil {
+		return err
+	}
+	twin, err := p.w.Twin(n, filepath.Join(p.cfg.Dir, fmt.Sprintf("twin-%d", n)))
+	if err != nil {
+		return err
+	}
+	// What the first of the two proposes reaches the rest: nobody hears both.
+	second, only := twin.Net.ID(), set(who)
+	p.w.Lose(simnet.Loss{From: set([]int{n}), What: func(h simnet.Heard) bool {
+		return h.Says == quorum.KindProposal && (h.FromNode == second) != only[h.ToIndex]
+	}})
+	return nil
 }
 
 func (p *player) puppet(a args) (*simnet.Puppet, []int, error) {

@@ -14,22 +14,42 @@ import (
 
 // decrees is what operators sign. A line that names fewer than three of them asks for less than a quorum.
 func decrees() []command {
-	by := func(body func(*player, args) (quorum.ActionBody, error)) func(*player, args) error {
-		return func(p *player, a args) error {
-			who, err := numbers(a["WHO"])
-			if err != nil {
-				return err
-			}
-			what, err := body(p, a)
-			if err != nil {
-				return err
-			}
-			p.decree, err = p.w.Decree(p.ctx, what, who)
+	all := append([]command{
+		{"operators resume everything by WHO…", false, signed(func(p *player, _ args) (quorum.ActionBody, error) { return p.w.Halts(p.ctx) })},
+		{"policy KEY becomes VALUE by WHO…", false, signed(func(p *player, a args) (quorum.ActionBody, error) {
+			file, err := p.w.NextPolicy(p.ctx, a["KEY"], a["VALUE"])
+			return quorum.PolicyChange{File: file}, err
+		})},
+		{"the last action is replayed at serial N in vain", false, (*player).replay},
+		{"lane is halted by WHO…", false, scoped(func(*player, args) node.HaltTarget { return node.HaltTarget{Lane: simnet.Network} })},
+		{"account NAME is halted by WHO…", false, scoped(func(p *player, a args) node.HaltTarget {
+			address := p.w.User(a["NAME"]).Address
+			return node.HaltTarget{Account: &address}
+		})},
+	}, resolves()...)
+	return append(all, decided()...)
+}
+
+// signed lets the operators that a line names sign an action.
+func signed(body func(*player, args) (quorum.ActionBody, error)) func(*player, args) error {
+	return func(p *player, a args) error {
+		who, err := numbers(a["WHO"])
+		if err != nil {
 			return err
 		}
+		what, err := body(p, a)
+		if err != nil {
+			return err
+		}
+		p.decree, err = p.w.Decree(p.ctx, what, who)
+		return err
 	}
+}
+
+// resolves are the RESOLVEs, one line of the list each.
+func resolves() []command {
 	resolve := func(fill func(*player, args, *quorum.Resolve) error) func(*player, args) error {
-		return by(func(p *player, a args) (quorum.ActionBody, error) {
+		return signed(func(p *player, a args) (quorum.ActionBody, error) {
 			r, err := p.w.Resolve(p.ctx, quorum.Resolve{})
 			if err == nil {
 				err = fill(p, a, &r)
@@ -37,27 +57,7 @@ func decrees() []command {
 			return r, err
 		})
 	}
-	fate := func(pay bool) func(*player, args, *quorum.Resolve) error {
-		return func(p *player, a args, r *quorum.Resolve) error {
-			req, err := p.w.Request(a["REQUEST"])
-			if err != nil {
-				return err
-			}
-			c, err := p.asked(a)
-			if err != nil {
-				return err
-			}
-			f, err := c.FateOf(req, pay)
-			r.Contents = append(r.Contents, f)
-			return err
-		}
-	}
-	return append([]command{
-		{"operators resume everything by WHO…", false, by(func(p *player, _ args) (quorum.ActionBody, error) { return p.w.Halts(p.ctx) })},
-		{"policy KEY becomes VALUE by WHO…", false, by(func(p *player, a args) (quorum.ActionBody, error) {
-			file, err := p.w.NextPolicy(p.ctx, a["KEY"], a["VALUE"])
-			return quorum.PolicyChange{File: file}, err
-		})},
+	return []command{
 		{"resolve pays REQUEST as N sees it by WHO…", false, resolve(fate(true))},
 		{"resolve rejects REQUEST as N sees it by WHO…", false, resolve(fate(false))},
 		{"resolve rewrites NAME as N sees it by WHO…", false, resolve(func(p *player, a args, r *quorum.Resolve) error {
@@ -76,13 +76,24 @@ func decrees() []command {
 			}
 			return err
 		})},
-		{"the last action is replayed at serial N in vain", false, (*player).replay},
-		{"lane is halted by WHO…", false, scoped(func(*player, args) node.HaltTarget { return node.HaltTarget{Lane: simnet.Network} })},
-		{"account NAME is halted by WHO…", false, scoped(func(p *player, a args) node.HaltTarget {
-			address := p.w.User(a["NAME"]).Address
-			return node.HaltTarget{Account: &address}
-		})},
-	}, decided()...)
+	}
+}
+
+// fate decides a request.
+func fate(pay bool) func(*player, args, *quorum.Resolve) error {
+	return func(p *player, a args, r *quorum.Resolve) error {
+		req, err := p.w.Request(a["REQUEST"])
+		if err != nil {
+			return err
+		}
+		c, err := p.asked(a)
+		if err != nil {
+			return err
+		}
+		f, err := c.FateOf(req, pay)
+		r.Contents = append(r.Contents, f)
+		return err
+	}
 }
 
 func (p *player) asked(a args) (*simnet.Custodian, error) {

@@ -73,22 +73,7 @@ func relayActs() []command {
 			return p.w.DecideAtRelay(r, reject)
 		}
 	}
-	vest := func(forged bool) func(*player, args) error {
-		return func(p *player, a args) error {
-			wei, err := coins(a["AMOUNT"])
-			if err != nil {
-				return err
-			}
-			id, e1 := a.number("ID")
-			days, e2 := a.number("DAYS")
-			ago, e3 := a.number("AGO")
-			if err := errors.Join(e1, e2, e3); err != nil {
-				return err
-			}
-			return p.w.Vest(uint64(id), p.w.User(a["NAME"]), wei, uint64(days), uint64(ago), forged)
-		}
-	}
-	return []command{
+	return append([]command{
 		{"relay books AMOUNT of KIND for NAME", false, func(p *player, a args) error {
 			kind, ok := kinds[a["KIND"]]
 			wei, err := coins(a["AMOUNT"])
@@ -110,6 +95,27 @@ func relayActs() []command {
 		}},
 		{"somebody rejects REQUEST at the Relay", false, decide(true)},
 		{"somebody fulfils REQUEST at the Relay", false, decide(false)},
+	}, vestings()...)
+}
+
+// vestings are schedules and what is released of them.
+func vestings() []command {
+	vest := func(forged bool) func(*player, args) error {
+		return func(p *player, a args) error {
+			wei, err := coins(a["AMOUNT"])
+			if err != nil {
+				return err
+			}
+			id, e1 := a.number("ID")
+			days, e2 := a.number("DAYS")
+			ago, e3 := a.number("AGO")
+			if err := errors.Join(e1, e2, e3); err != nil {
+				return err
+			}
+			return p.w.Vest(uint64(id), p.w.User(a["NAME"]), wei, uint64(days), uint64(ago), forged)
+		}
+	}
+	return []command{
 		{"relay vests AMOUNT to NAME as ID over DAYS days since AGO days ago", false, vest(false)},
 		{"relay vests AMOUNT to NAME as ID over DAYS days since AGO days ago without the admin", false, vest(true)},
 		{"relay vests ID again as OTHER", false, func(p *player, a args) error {

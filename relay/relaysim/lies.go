@@ -54,9 +54,9 @@ type spec struct {
 	enter func(*View, Lie)
 }
 
-// specs is the table of all modes, by group: the log's order, its rows, the answers, the outcomes.
+// specs is the table of all modes, by group: the log's history, its pages, its rows, the answers, the outcomes.
 func specs() []spec {
-	return slices.Concat(orderModes(), rowModes(), answerModes(), outcomeModes())
+	return slices.Concat(historyModes(), orderModes(), rowModes(), answerModes(), outcomeModes())
 }
 
 // Modes returns every mode, by group.

@@ -13,8 +13,8 @@ const (
 	shrinkEvery  = time.Second
 )
 
-// orderModes are the lies about which rows stand where, and about what stood there before.
-func orderModes() []spec {
+// historyModes are the lies about which rows the log has, and about what stood there before.
+func historyModes() []spec {
 	return []spec{
 		{Forked, "debits have other amounts than the ones that other readers see: another history of the account", func(v *View, l Lie) {
 			v.Lie(l.each(func(r *EventRow) {
@@ -50,6 +50,13 @@ func orderModes() []spec {
 				}
 			}))
 		}},
+	}
+}
+
+// orderModes are the lies that break what every page must keep: ids that rise, above what was asked for, no more of them than
+// that.
+func orderModes() []spec {
+	return []spec{
 		{Reordered, "two neighbours of a page stand in each other's place", func(v *View, l Lie) {
 			v.lieInPages(func(page, _ []EventRow, _ uint64, _ int) []EventRow {
 				if len(page) > 1 {
