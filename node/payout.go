@@ -419,5 +419,3 @@ func chainLane(l quorum.Lane) chain.Lane {
 	}
 	return out
 }
-
-func (c *core) laneNamed(network string) (quorum.Lane, bool) { return c.genesis.LaneOf(network) }

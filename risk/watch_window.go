@@ -1,8 +1,6 @@
 package risk
 
 import (
-	"maps"
-
 	"github.com/ethereum/go-ethereum/common"
 )
 
@@ -115,15 +113,4 @@ func (w *window) trim(keep *windowSlot) {
 		}
 		w.forget(oldest)
 	}
-}
-
-// accounts returns those with more rows than a ceiling.
-func (w *window) accounts(above uint64) map[common.Address]uint64 {
-	out := map[common.Address]uint64{}
-	for a, n := range maps.All(w.by) {
-		if n > above {
-			out[a] = n
-		}
-	}
-	return out
 }

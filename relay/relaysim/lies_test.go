@@ -166,7 +166,7 @@ func TestLiesAboutOutcomes(t *testing.T) {
 	require.NoError(t, w.View(0).Misbehave(Lie{Mode: BothOutcomes}))
 	before := len(w.Events())
 	for range 2 {
-		status, _ = w.outcome("1", "fulfill", w.t0())
+		w.outcome("1", "fulfill", w.t0())
 	}
 	kinds := []int{}
 	for _, e := range w.Events()[before:] {
