@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,7 +20,7 @@ import (
 )
 
 // SchemaVersion is the layout of the database that this program writes: in 2, records carry checksums. A database of an
-// earlier version is rewritten by Open, one of a later version is refused.
+// earlier version is besideName by Open, one of a later version is refused.
 const SchemaVersion = 2
 
 // lockWait is how long to wait for another process to let go of the database before giving up: long enough for a
@@ -73,6 +74,10 @@ func Open(dir string, network common.Hash) (*Ledger, error) {
 	if db, err = migrated(db, path); err != nil {
 		return nil, fmt.Errorf("open ledger %s: %w", path, err)
 	}
+	// What a rewriting left behind when its process died takes as much room as the database.
+	if err := os.Remove(path + besideName); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(fmt.Errorf("open ledger: %w", err), db.Close())
+	}
 	l := &Ledger{db: db}
 	if err := l.prepare(network); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
@@ -83,15 +88,48 @@ func Open(dir string, network common.Hash) (*Ledger, error) {
 	return l, nil
 }
 
+// openFile opens the database at a path. Who waits for its lock may get it on a file that a compaction or a move to a later
+// layout has replaced meanwhile: what it wrote there would be gone, so it opens what stands under the name now.
 func openFile(path string, options *bolt.Options) (*bolt.DB, error) {
-	db, err := bolt.Open(path, 0o600, options)
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("open ledger %s: %w", path, ErrLocked)
+	open := options.OpenFile
+	if open == nil {
+		open = os.OpenFile
 	}
+	for range maxReplaced {
+		var file *os.File
+		o := *options
+		o.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+			file, err = open(name, flag, mode)
+			return file, err
+		}
+		db, err := bolt.Open(path, 0o600, &o)
+		if errors.Is(err, bolterrors.ErrTimeout) {
+			return nil, fmt.Errorf("open ledger %s: %w", path, ErrLocked)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open ledger: %w", err)
+		}
+		if stands(file, path) {
+			return db, nil
+		}
+		if err := db.Close(); err != nil {
+			return nil, fmt.Errorf("open ledger: %w", err)
+		}
+	}
+	return nil, fmt.Errorf("open ledger %s: it is replaced again and again: %w", path, ErrLocked)
+}
+
+// maxReplaced is how often a file may be replaced while it is waited for: once is rare.
+const maxReplaced = 3
+
+// stands reports whether an open file is the one under the name.
+func stands(f *os.File, path string) bool {
+	mine, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("open ledger: %w", err)
+		return false
 	}
-	return db, nil
+	named, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, named)
 }
 
 // Close waits for open transactions and closes the database.

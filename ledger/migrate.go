@@ -14,8 +14,11 @@ import (
 // memory.
 const movedBytes = 8 << 20
 
+// besideName is appended to the name of a database that is being written anew.
+const besideName = ".new"
+
 // migrated returns a database of this program's layout: the one given, or the same path after an earlier layout was
-// rewritten. It closes what it does not return.
+// besideName. It closes what it does not return.
 func migrated(db *bolt.DB, path string) (*bolt.DB, error) {
 	version, err := schemaOf(db)
 	switch {
@@ -49,7 +52,7 @@ func schemaOf(db *bolt.DB) (version uint64, err error) {
 // rewrite moves every record of a database into a new file beside it, and the new file over the old one. Whenever the
 // process dies, one of the two stands whole under the name.
 func rewrite(from *bolt.DB, path string, put func(m *mover, bucket, k, v []byte) error) (err error) {
-	temp := path + ".new"
+	temp := path + besideName
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

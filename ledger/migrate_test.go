@@ -13,6 +13,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	bolt "go.etcd.io/bbolt"
 
@@ -139,4 +140,55 @@ func TestEarlierLayoutsOpen(t *testing.T) {
 			require.Equal(t, want, got)
 		})
 	}
+}
+
+// TestALockOnAReplacedFileIsNotTheDatabase: who waits while another process compacts gets the lock on the file that was
+// there before, and must open the one that is there now.
+func TestALockOnAReplacedFileIsNotTheDatabase(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, databaseFile)
+	l := booksAt(t, dir)
+	appendAll(t, l, plenty(), event(1, testAccount(1), TaskIncome, "5"))
+	require.NoError(t, l.Close())
+	options := func() *bolt.Options { return &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType} }
+	holder, err := openFile(path, options())
+	require.NoError(t, err)
+
+	opened, waiter := make(chan struct{}, maxReplaced), make(chan *bolt.DB, 1)
+	o := options()
+	o.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(name, flag, mode)
+		opened <- struct{}{}
+		return f, err
+	}
+	go func() {
+		db, err := openFile(path, o)
+		assert.NoError(t, err)
+		waiter <- db
+	}()
+	<-opened
+	require.NoError(t, rewrite(holder, path, (*mover).same))
+	require.NoError(t, holder.Close())
+	db := <-waiter
+	require.NotNil(t, db)
+	require.Len(t, opened, 1, "it opened again")
+	require.NoError(t, db.Update(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("written")); return err }))
+	require.NoError(t, db.Close())
+
+	db, err = openFile(path, options())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	require.NoError(t, db.View(func(tx *bolt.Tx) error {
+		require.NotNil(t, tx.Bucket([]byte("written")), "what the waiter wrote is in the database")
+		return nil
+	}))
+}
+
+func TestWhatARewritingLeftBehindIsRemoved(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, databaseFile)
+	require.NoError(t, booksAt(t, dir).Close())
+	require.NoError(t, os.WriteFile(path+besideName, []byte("half a database"), 0o600))
+	require.NoError(t, booksAt(t, dir).Close())
+	require.NoFileExists(t, path+besideName)
 }
