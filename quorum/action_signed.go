@@ -58,6 +58,27 @@ func (v VerifiedAction) Time() uint64 {
 	return LowerMedian(times)
 }
 
+// Within is the action with those of its signatures that were given from one time to another, both included.
+func (v VerifiedAction) Within(from, to uint64) VerifiedAction {
+	out := VerifiedAction{action: v.action, body: v.body}
+	for i, e := range v.sigs {
+		if e.Time >= from && e.Time <= to {
+			out.by, out.sigs = append(out.by, v.by[i]), append(out.sigs, e)
+		}
+	}
+	return out
+}
+
+// SignedAt is when an operator signed, unix ms; ok is false when it did not.
+func (v VerifiedAction) SignedAt(operator common.Address) (at uint64, ok bool) {
+	for i, by := range v.by {
+		if by == operator {
+			return v.sigs[i].Time, true
+		}
+	}
+	return 0, false
+}
+
 // Quorum is the action with exactly q signatures, those that were given last: so many can be decided. ok is false while
 // there are fewer.
 func (v VerifiedAction) Quorum(q int) (SignedAction, bool) {

@@ -43,7 +43,32 @@ func (s *State) validAction(b Batch) error {
 	if err != nil {
 		return err
 	}
+	if err := timely(v, b.Time); err != nil {
+		return err
+	}
 	return s.ripe(v, acted)
+}
+
+// Bounds of the time between an operator's signature and the decision that it counts in, ms.
+const (
+	// signatureLife: nobody ends what others left unfinished long ago. Who still means it signs again.
+	signatureLife = 7 * 24 * 3_600_000
+	// signatureLead: a clock that is further ahead than any time zone makes a signature that does not age.
+	signatureLead = 24 * 3_600_000
+)
+
+// Timeliness is from when to when operators may have signed what is decided at a time, all in unix ms.
+func Timeliness(at uint64) (from, to uint64) {
+	return at - min(at, signatureLife), at + min(math.MaxUint64-at, signatureLead)
+}
+
+// timely: each operator signed not long before the decision, by its own clock and the decision's.
+func timely(v quorum.VerifiedAction, at uint64) error {
+	from, to := Timeliness(at)
+	if in := v.Within(from, to); len(in.Operators()) != len(v.Operators()) {
+		return invalid("of %d operators %d signed in the 7 days before %s", len(v.Operators()), len(in.Operators()), timeText(at))
+	}
+	return nil
 }
 
 // CheckAction says whether an action could be decided at the next height if q operators had signed it late enough: nil, or
@@ -140,7 +165,7 @@ func (s *State) resolves(r quorum.Resolve) error {
 		first[f.Content.Account] = append(first[f.Content.Account], f.Content.WID)
 	}
 	for _, a := range r.Accounts {
-		if err := s.resolvesAccount(a); err != nil {
+		if err := s.resolvesAccount(a, r.Contents); err != nil {
 			return err
 		}
 	}
@@ -154,6 +179,8 @@ func (s *State) resolvesContent(f quorum.Fate, first []uint64) error {
 	switch {
 	case !ok:
 		return invalid("no lane pays withdrawal %d", c.WID)
+	case s.history.Past(c.EventID, c.WID):
+		return invalid("withdrawal %d is from before the cut-over and not carried: another wallet answered for it", c.WID)
 	case s.wids[c.WID] || s.events[c.EventID]:
 		return invalid("withdrawal %d or its event was decided before", c.WID)
 	case f.Pay && s.messages[c.Message]:
@@ -174,8 +201,9 @@ func (s *State) resolvesContent(f quorum.Fate, first []uint64) error {
 	return nil
 }
 
-// resolvesAccount: the list holds the debit of each spent withdrawal up to its end, or what was paid would be forgotten.
-func (s *State) resolvesAccount(a quorum.Rewrite) error {
+// resolvesAccount: the list holds the debit of each spent withdrawal up to its end, or what was paid would be forgotten;
+// and of each that the operators' word is about to spend, or it would be paid without ever being taken.
+func (s *State) resolvesAccount(a quorum.Rewrite, said []quorum.Fate) error {
 	held := map[uint64]string{}
 	for _, d := range a.Debits {
 		if d.Kind == debitWithdraw {
@@ -187,7 +215,27 @@ func (s *State) resolvesAccount(a quorum.Rewrite) error {
 			return invalid("the debits of %s lack event %d of %s wei, which withdrawal %d spent", a.Account, w.event, w.total.Dec(), w.wid)
 		}
 	}
+	for _, f := range s.worded(said) {
+		c := f.Content
+		if w := spentOf(c); c.Account == a.Account && c.EventID <= a.UpTo && held[c.EventID] != w.total.Dec() {
+			return invalid("the debits of %s lack event %d of %s wei, which withdrawal %d is resolved to spend", a.Account, w.event, w.total.Dec(), w.wid)
+		}
+	}
 	return nil
+}
+
+// worded is what operators say of withdrawals that are not decided: in this list, or before where this one is silent. A word
+// that has become void says nothing.
+func (s *State) worded(said []quorum.Fate) []quorum.Fate {
+	out := slices.Clone(said)
+	for wid, r := range s.resolved {
+		void := slices.ContainsFunc(s.spentOf(r.Content.Account), func(w uint64) bool { return !slices.Contains(r.Spent, w) })
+		if !void && !s.wids[wid] && !slices.ContainsFunc(said, func(f quorum.Fate) bool { return f.Content.WID == wid }) {
+			out = append(out, r.Fate)
+		}
+	}
+	slices.SortFunc(out, func(a, b quorum.Fate) int { return cmp.Compare(a.Content.WID, b.Content.WID) })
+	return out
 }
 
 // debitWithdraw is the Relay's number for the debit that a withdrawal reserves.
@@ -213,10 +261,16 @@ func (s *State) spentOf(account common.Address) []uint64 {
 	return out
 }
 
-// noteSpent keeps what was decided of an account, by wid ascending.
-func (s *State) noteSpent(c quorum.Content) {
+// spentOf is a withdrawal as it is spent.
+func spentOf(c quorum.Content) spentWID {
 	w := spentWID{wid: c.WID, event: c.EventID}
 	w.total.Add(&c.Amount, &c.Fee)
+	return w
+}
+
+// noteSpent keeps what was decided of an account, by wid ascending.
+func (s *State) noteSpent(c quorum.Content) {
+	w := spentOf(c)
 	all := s.spent[c.Account]
 	at, _ := slices.BinarySearchFunc(all, w, func(a, b spentWID) int { return cmp.Compare(a.wid, b.wid) })
 	s.spent[c.Account] = slices.Insert(all, at, w)
@@ -274,13 +328,14 @@ func (s *State) applyAction(b Batch) (*Acted, error) {
 
 // BuildAction makes the decision of an action that q operators signed.
 func (s *State) BuildAction(v quorum.VerifiedAction, views []quorum.Signed[quorum.View]) (Batch, error) {
-	signed, ok := v.Quorum(s.Roster.Q())
-	if !ok {
-		return Batch{}, invalid("%d operators signed, %d are needed", len(v.Operators()), s.Roster.Q())
-	}
 	f := s.frame(actedKind(v.Action().Kind), s.freshest(views, nil))
 	if f == nil {
 		return Batch{}, invalid("fewer than %d views", s.Roster.Q())
+	}
+	timely := v.Within(Timeliness(f.Time))
+	signed, ok := timely.Quorum(s.Roster.Q())
+	if !ok {
+		return Batch{}, invalid("%d operators signed in the last 7 days, %d are needed", len(timely.Operators()), s.Roster.Q())
 	}
 	f.Action = signed.Encode()
 	return f.Batch, s.Valid(f.Batch)

@@ -328,6 +328,12 @@ func TestResolvesThatCannotBeDecided(t *testing.T) {
 		return quorum.Resolve{File: policyFile("2"), Reason: "r", Accounts: []quorum.Rewrite{{Account: spent.Account, UpTo: 20_000, Debits: debits}}}
 	}
 	held := quorum.Debit{ID: spent.EventID, Kind: 6, Amount: total}
+	about := func(c quorum.Content, debits ...quorum.Debit) quorum.Resolve {
+		r := word(w, true, c, 1)
+		r.Accounts = account(debits...).Accounts
+		return r
+	}
+	reserved := quorum.Debit{ID: open.EventID, Kind: 6, Amount: new(uint256.Int).Add(&open.Amount, &open.Fee).Dec()}
 	unpayable := open
 	unpayable.To = common.Address{}
 	used := open
@@ -344,13 +350,71 @@ func TestResolvesThatCannotBeDecided(t *testing.T) {
 		"a spent debit is less":          account(quorum.Debit{ID: spent.EventID, Kind: 6, Amount: "1"}),
 		"a spent debit is of a task":     account(quorum.Debit{ID: spent.EventID, Kind: 4, Amount: total}),
 		"a spent debit stands elsewhere": account(quorum.Debit{ID: spent.EventID + 1, Kind: 6, Amount: total}),
+		"paid without its debit":         about(open, held),
+		"paid against a smaller debit":   about(open, held, quorum.Debit{ID: open.EventID, Kind: 6, Amount: "1"}),
 	} {
 		require.ErrorIs(t, w.s.Valid(w.actionBatch(t, w.acts(t, 3, r))), batch.ErrInvalid, name)
 	}
 	for name, r := range map[string]quorum.Resolve{
-		"right content": word(w, true, open, 1), "right debits": account(held), "a rejected message may be a paid one": word(w, false, used, 1),
+		"right content": word(w, true, open, 1), "right debits": account(held), "right content and debits": about(open, held, reserved), "a rejected message may be a paid one": word(w, false, used, 1),
 	} {
 		require.NoError(t, w.s.Valid(w.actionBatch(t, w.acts(t, 3, r))), name)
+	}
+
+	// The word of a list before this one counts as long as it stands.
+	w.decree(t, word(w, true, open, 1))
+	later := account(held)
+	later.File = policyFile("3")
+	require.ErrorIs(t, w.s.Valid(w.actionBatch(t, w.acts(t, 3, later))), batch.ErrInvalid)
+	later.Accounts[0].Debits = []quorum.Debit{held, reserved}
+	require.NoError(t, w.s.Valid(w.actionBatch(t, w.acts(t, 3, later))))
+}
+
+// What another wallet answered for before the cut-over is paid or rejected by nobody's word and no certificate; what the
+// document carries is.
+func TestHistoryIsNotPaidAgain(t *testing.T) {
+	past, carried := founded(t, 4).content(1, "native"), founded(t, 4).content(2, "native")
+	w := foundedWith(t, 4, quorum.Cutover{Event: max(past.EventID, carried.EventID), Root: common.Hash{1}, Carried: []uint64{2}})
+	for _, pay := range []bool{true, false} {
+		require.ErrorIs(t, w.s.Valid(w.actionBatch(t, w.acts(t, 3, word(w, pay, past)))), batch.ErrInvalid)
+		require.NoError(t, w.s.Valid(w.actionBatch(t, w.acts(t, 3, word(w, pay, carried)))))
+	}
+	for _, c := range []batch.Candidate{w.pay(t, past), w.refuse(t, past)} {
+		_, ok := w.s.Build([]batch.Candidate{c}, w.views(t, 0))
+		require.False(t, ok)
+	}
+	w.decide(t, w.pay(t, carried))
+	require.True(t, w.s.Decided(2))
+}
+
+// Signatures that lay about for more than a week end nothing, whoever adds the last one; nor do those that would never age.
+func TestSignaturesAge(t *testing.T) {
+	const week, day = 7 * 24 * 3_600_000, 24 * 3_600_000
+	w := founded(t, 4)
+	policy := quorum.PolicyChange{File: policyFile("2")}
+	for at, good := range map[uint64]bool{now - week: true, now - week - 1: false, now + day: true, now + day + 1: false, 0: false, math.MaxUint64: false} {
+		s := w.acts(t, 3, policy)
+		stale := w.actsAt(t, 3, at, policy)
+		s.Signatures[1] = stale.Signatures[1]
+		err := w.s.Valid(w.actionBatch(t, s))
+		if good {
+			require.NoError(t, err, at)
+			continue
+		}
+		require.ErrorIs(t, err, batch.ErrInvalid, at)
+		v, err := s.Open(w.network, w.s.Roster)
+		require.NoError(t, err)
+		require.NoError(t, w.s.CheckAction(v), "whoever signs again makes it whole")
+		_, err = w.s.BuildAction(v, w.views(t, 0))
+		require.ErrorIs(t, err, batch.ErrInvalid)
+
+		// One signature that does not count keeps no others from counting.
+		all := w.acts(t, 4, policy)
+		all.Signatures[1] = w.actsAt(t, 4, at, policy).Signatures[1]
+		v, err = all.Open(w.network, w.s.Roster)
+		require.NoError(t, err)
+		_, err = w.s.BuildAction(v, w.views(t, 0))
+		require.NoError(t, err)
 	}
 }
 

@@ -136,7 +136,17 @@ func (w *world) state(t tb) *batch.State {
 // founded is a world in which the committee has its key: height 1 is decided.
 func founded(t tb, n int) *world {
 	t.Helper()
+	return foundedWith(t, n, quorum.Cutover{})
+}
+
+// foundedWith is founded on a history.
+func foundedWith(t tb, n int, history quorum.Cutover) *world {
+	t.Helper()
 	w := newWorld(t, n)
+	w.genesis.Cutover = history
+	s, err := batch.NewState(w.genesis)
+	require.NoError(t, err)
+	w.s, w.network = s, w.genesis.ID()
 	b, err := w.s.BuildMembers(w.action(t), w.views(t, 0))
 	require.NoError(t, err)
 	_, err = w.s.Apply(w.commit(t, b.Encode()))

@@ -36,6 +36,7 @@ type State struct {
 	resolved map[uint64]resolution         // by wid
 
 	governors governors
+	history   quorum.Cutover
 }
 
 // Cost is the most that one decided slot can take from the payer.
@@ -75,7 +76,7 @@ func NewState(g quorum.Genesis) (*State, error) {
 		next: map[quorum.NonceKey]uint64{}, first: map[quorum.NonceKey]uint64{}, slots: map[quorum.NonceKey][]Cost{},
 		wids: map[uint64]bool{}, events: map[uint64]bool{}, messages: map[common.Hash]bool{},
 		spent: map[common.Address][]spentWID{}, resolved: map[uint64]resolution{},
-		governors: newGovernors(policy.Governors),
+		governors: newGovernors(policy.Governors), history: g.Cutover,
 	}, nil
 }
 

@@ -177,6 +177,8 @@ func (s *State) fresh(c quorum.Content, seen *State, certified, median uint64) e
 		return invalid("withdrawal %d: %v", c.WID, err)
 	}
 	switch {
+	case s.history.Past(c.EventID, c.WID):
+		return invalid("withdrawal %d is from before the cut-over and not carried: another wallet answered for it", c.WID)
 	case s.wids[c.WID] || seen.wids[c.WID]:
 		return invalid("withdrawal %d was decided before", c.WID)
 	case s.events[c.EventID] || seen.events[c.EventID]:
