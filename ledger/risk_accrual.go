@@ -104,7 +104,7 @@ func (tx *Tx) KeepRisk(l quorum.Limits, history, now uint64) (done bool, alerts 
 // RiskKept reports whether KeepRisk has nothing to do.
 func (tx *Tx) RiskKept(l quorum.Limits, history uint64) (bool, error) {
 	s, err := tx.Accrual()
-	return err == nil && s.Of(l, history) && s.Complete() && s.Generation > 0, err
+	return err == nil && s.Of(l, history) && s.Complete() && s.Generation > 0 && !tx.paidByAddress(), err
 }
 
 // dropAccrual deletes sums of earlier generations, some at a time.

@@ -1,6 +1,9 @@
 package ledger
 
 import (
+	"bytes"
+	"errors"
+
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
 )
@@ -10,7 +13,7 @@ import (
 var (
 	bucketRisk        = []byte("risk")            // the state of the accrual sums
 	bucketRiskSettled = []byte("risk-settled")    // event id → unix ms at which this node first saw the row settled with its request
-	bucketRiskPaid    = []byte("risk-paid")       // destination → the withdrawal that a decision paid there first
+	bucketRiskPaid    = []byte("risk-paid")       // account ‖ destination ‖ network → the withdrawal that a decision paid so first
 	bucketRiskAccrual = []byte("risk-accrual")    // generation ‖ account ‖ slot → wei credited in that slot of log time
 	bucketObjections  = []byte("risk-objections") // wid → Objection
 )
@@ -22,7 +25,7 @@ func riskBuckets() [][]byte {
 // RiskFacts is what the rules of risk know of a request beyond its standing.
 type RiskFacts struct {
 	Settled    uint64     // unix ms by this node's clock when it first saw the row settled with its request; 0: not noted
-	PaidBefore uint64     // another withdrawal that a decision pays to the same destination, the first one; 0 for none
+	PaidBefore uint64     // another withdrawal of the account that a decision pays to the same destination, the first one; 0 for none
 	Objection  *Objection // of this node's operator; nil for none
 	Accrual    AccrualState
 	Accrued    uint256.Int // the most that the account was credited within one window, while the sums are complete
@@ -31,7 +34,7 @@ type RiskFacts struct {
 // RiskFacts reads what the rules of risk know of a request.
 func (tx *Tx) RiskFacts(w Withdrawal) (f RiskFacts, err error) {
 	f.Settled = readBE64(tx.b.Bucket(bucketRiskSettled).Get(be64(w.EventID)))
-	if first := readBE64(tx.b.Bucket(bucketRiskPaid).Get(w.To[:])); first != w.ID {
+	if first, _ := tx.PaidTo(w.Account, w.To, w.Network); first != w.ID {
 		f.PaidBefore = first
 	}
 	o, ok, err := tx.Objection(w.ID)
@@ -58,28 +61,48 @@ func (tx *Tx) NoteSettled(event, now uint64) error {
 	return b.Put(be64(event), be64(now))
 }
 
-// notePaid remembers who was paid first at a destination.
-func (tx *Tx) notePaid(s Spent) error {
-	b := tx.b.Bucket(bucketRiskPaid)
-	if s.Kind != SpentItem || b.Get(s.Content.To[:]) != nil {
-		return nil
-	}
-	return b.Put(s.Content.To[:], be64(s.Content.WID))
+// payee is where an account's money goes on a network. It is one payee for one account alone: who was paid somewhere by
+// his own withdrawals has not vouched for the place in anybody else's name.
+func payee(account, to common.Address, network string) []byte {
+	return join(account[:], to[:], []byte(network))
 }
 
-// PaidTo returns the withdrawal that a decision paid to a destination first; ok is false when none did.
-func (tx *Tx) PaidTo(to common.Address) (wid uint64, ok bool) {
-	raw := tx.b.Bucket(bucketRiskPaid).Get(to[:])
+func payeeOf(s Spent) []byte { return payee(s.Content.Account, s.Content.To, s.Content.Network) }
+
+// notePaid remembers which withdrawal of an account was paid first at a destination.
+func (tx *Tx) notePaid(s Spent) error {
+	b := tx.b.Bucket(bucketRiskPaid)
+	if s.Kind != SpentItem || b.Get(payeeOf(s)) != nil {
+		return nil
+	}
+	return b.Put(payeeOf(s), be64(s.Content.WID))
+}
+
+// PaidTo returns the withdrawal of an account that a decision paid to a destination first; ok is false when none did.
+func (tx *Tx) PaidTo(account, to common.Address, network string) (wid uint64, ok bool) {
+	raw := tx.b.Bucket(bucketRiskPaid).Get(payee(account, to, network))
 	return readBE64(raw), raw != nil
 }
 
-// indexPaid notes the destinations of decisions that were made before this program noted them.
+// paidByAddress reports whether the notes are those of an earlier program, by destination alone.
+func (tx *Tx) paidByAddress() bool {
+	k, _ := tx.b.Bucket(bucketRiskPaid).Cursor().First()
+	return len(k) == common.AddressLength
+}
+
+// indexPaid notes the payees of decisions that were made before this program noted them.
 func (tx *Tx) indexPaid() error {
-	if k, _ := tx.b.Bucket(bucketRiskPaid).Cursor().First(); k != nil {
+	b := tx.b.Bucket(bucketRiskPaid)
+	if k, _ := b.Cursor().First(); k != nil && !tx.paidByAddress() {
 		return nil
 	}
-	first, err := tx.firstPaid()
-	if err != nil {
+	var old [][]byte
+	err := tx.scan(bucketRiskPaid, nil, func(k, _ []byte) error { old = append(old, bytes.Clone(k)); return nil })
+	for _, k := range old {
+		err = errors.Join(err, b.Delete(k))
+	}
+	first, errFirst := tx.firstPaid()
+	if err = errors.Join(err, errFirst); err != nil {
 		return err
 	}
 	for _, s := range first {
@@ -90,18 +113,18 @@ func (tx *Tx) indexPaid() error {
 	return nil
 }
 
-// firstPaid is by destination the item of the earliest decision; within one decision that of the lowest id, as items
+// firstPaid is by payee the item of the earliest decision; within one decision that of the lowest id, as items
 // stand in it.
-func (tx *Tx) firstPaid() (map[common.Address]Spent, error) {
-	first := map[common.Address]Spent{}
+func (tx *Tx) firstPaid() (map[string]Spent, error) {
+	first := map[string]Spent{}
 	err := tx.scan(bucketSpent, nil, func(_, raw []byte) error {
 		var s Spent
 		if err := decode(raw, &s); err != nil || s.Kind != SpentItem {
 			return err
 		}
-		was, ok := first[s.Content.To]
+		was, ok := first[string(payeeOf(s))]
 		if !ok || s.Height < was.Height || (s.Height == was.Height && s.Content.WID < was.Content.WID) {
-			first[s.Content.To] = s
+			first[string(payeeOf(s))] = s
 		}
 		return nil
 	})
@@ -114,14 +137,15 @@ func (tx *Tx) CheckRisk() error {
 	if err != nil {
 		return err
 	}
-	for to, s := range first {
-		if wid, ok := tx.PaidTo(to); ok && wid != s.Content.WID {
-			return violation("I13", "destination %s was paid first by withdrawal %d, noted is %d", to, s.Content.WID, wid)
+	for key, s := range first {
+		if raw := tx.b.Bucket(bucketRiskPaid).Get([]byte(key)); raw != nil && readBE64(raw) != s.Content.WID {
+			return violation("I13", "account %s was paid at %s first by withdrawal %d, noted is %d", s.Content.Account, s.Content.To,
+				s.Content.WID, readBE64(raw))
 		}
 	}
 	err = tx.scan(bucketRiskPaid, nil, func(k, _ []byte) error {
-		if _, ok := first[common.BytesToAddress(k)]; !ok {
-			return violation("I13", "destination %x is noted as paid, and no decision pays it", k)
+		if _, ok := first[string(k)]; !ok && !tx.paidByAddress() {
+			return violation("I13", "%x is noted as paid, and no decision pays it", k)
 		}
 		return nil
 	})

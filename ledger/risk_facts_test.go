@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"math/big"
 	"slices"
 	"strings"
@@ -40,16 +41,37 @@ func TestDestinationPaidBefore(t *testing.T) {
 	for _, s := range []Spent{rejected, first, second} {
 		spend(t, l, s)
 	}
-	require.Zero(t, riskOf(t, l, Withdrawal{ID: 9, To: testAccount(2)}).PaidBefore, "a reject pays nobody")
-	require.Equal(t, uint64(7), riskOf(t, l, Withdrawal{ID: 9, To: a}).PaidBefore)
-	require.Zero(t, riskOf(t, l, Withdrawal{ID: 7, To: a}).PaidBefore, "it is the first itself")
+	before := func(id uint64, account, to common.Address, network string) uint64 {
+		return riskOf(t, l, Withdrawal{ID: id, Account: account, To: to, Network: network}).PaidBefore
+	}
+	network := first.Content.Network
+	require.Zero(t, before(9, testAccount(2), testAccount(2), network), "a reject pays nobody")
+	require.Equal(t, uint64(7), before(9, a, a, network))
+	require.Zero(t, before(7, a, a, network), "it is the first itself")
+	require.Zero(t, before(9, testAccount(2), a, network), "what one account was paid says nothing for another")
+	require.Zero(t, before(9, a, a, network+"2"), "nor is an address the same one on another chain")
 	checkRisk(t, l)
 
-	// A database from before the index gets it anew.
-	update(t, l, func(tx *Tx) error { return tx.b.Bucket(bucketRiskPaid).Delete(a[:]) })
-	keepRisk(t, l, quorum.Limits{}, 0)
-	require.Equal(t, uint64(7), riskOf(t, l, Withdrawal{ID: 9, To: a}).PaidBefore)
-	update(t, l, func(tx *Tx) error { return tx.b.Bucket(bucketRiskPaid).Put(a[:], be64(3)) })
+	// Notes of an earlier program, by destination alone, or none: they are made anew.
+	for _, old := range [][]byte{nil, a[:]} {
+		update(t, l, func(tx *Tx) error {
+			err := tx.b.Bucket(bucketRiskPaid).Delete(payeeOf(first))
+			if old != nil {
+				err = errors.Join(err, tx.b.Bucket(bucketRiskPaid).Put(old, be64(7)))
+			}
+			return err
+		})
+		checkRisk(t, l)
+		keepRisk(t, l, quorum.Limits{}, 0)
+		require.Equal(t, uint64(7), before(9, a, a, network))
+		update(t, l, func(tx *Tx) error {
+			require.False(t, tx.paidByAddress())
+			kept, err := tx.RiskKept(quorum.Limits{}, 0)
+			require.True(t, kept)
+			return err
+		})
+	}
+	update(t, l, func(tx *Tx) error { return tx.b.Bucket(bucketRiskPaid).Put(payeeOf(first), be64(3)) })
 	require.Error(t, l.View(func(tx *Tx) error { return tx.CheckRisk() }))
 }
 

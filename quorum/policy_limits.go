@@ -19,7 +19,7 @@ type Limits struct {
 
 	Deny     []common.Address // accounts or destinations that are refused; ascending
 	Allow    []common.Address // when not empty, the only destinations that do not wait; ascending
-	CoolDown time.Duration    // how long a request to a destination that was never paid waits after its row settled here
+	CoolDown time.Duration    // how long a request waits after its row settled here, to a destination where its account was never paid
 
 	LargeAbove uint256.Int // wei; zero: off
 	LargeDelay time.Duration

@@ -112,8 +112,8 @@ func (v *Verdict) add(c file, e Explanation) {
 	}
 }
 
-func pass(rule, threshold, observed string) Explanation {
-	return Explanation{Rule: rule, Outcome: Passed, Threshold: threshold, Observed: observed}
+func pass(rule, threshold, observed string, evidence ...uint64) Explanation {
+	return Explanation{Rule: rule, Outcome: Passed, Threshold: threshold, Observed: observed, Evidence: evidence}
 }
 
 // unasked is the word of a rule that needs the request's row in the books.

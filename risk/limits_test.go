@@ -106,7 +106,7 @@ func TestExplanationNamesTimes(t *testing.T) {
 	why, _ := v.Why()
 	require.Equal(t, []uint64{50}, why.Evidence)
 	require.Contains(t, why.Observed, "settled here at 2027-01-15T12:00:00Z, due 2027-01-15T12:10:00Z")
-	require.True(t, strings.HasPrefix(why.Threshold, "a destination that was paid before, or 10m0s"))
+	require.True(t, strings.HasPrefix(why.Threshold, "a destination where the account was paid before, or 10m0s"))
 }
 
 // drawLimited is any request under any limits and overlay.

@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// coolDown: the first request to a destination that no decision ever paid waits, so that an owner whose key was stolen, or
-// an operator, has time to notice.
+// coolDown: an account's first request to a destination where no decision ever paid it waits, so that an owner whose key was
+// stolen, or an operator, has time to notice. What others were paid there does not count: a thief would have his own
+// withdrawal paid there first.
 func coolDown(c file) Explanation {
 	const rule = "cool-down"
 	if c.l.CoolDown == 0 {
 		return off(rule, "any destination at once")
 	}
-	threshold := fmt.Sprintf("a destination that was paid before, or %s since the row settled here", c.l.CoolDown)
+	threshold := fmt.Sprintf("a destination where the account was paid before, or %s since the row settled here", c.l.CoolDown)
 	if c.r.PaidBefore != 0 {
-		return pass(rule, threshold, fmt.Sprintf("withdrawal %d was paid there", c.r.PaidBefore))
+		return pass(rule, threshold, fmt.Sprintf("withdrawal %d was paid there", c.r.PaidBefore), c.r.PaidBefore)
 	}
 	return settledFor(c, rule, WaitCoolDown, c.l.CoolDown, threshold)
 }

@@ -54,7 +54,7 @@ const (
 	WaitObjection   Code = "objection"           // this node's operator objects
 	WaitDenied      Code = "denied-here"         // account or destination is denied by this node's overlay
 	WaitAllow       Code = "not-allowed"         // the destination is not on the policy's allow list
-	WaitCoolDown    Code = "cool-down"           // the destination was never paid, and the row settled lately
+	WaitCoolDown    Code = "cool-down"           // the account was never paid at the destination, and the row settled lately
 	WaitLarge       Code = "large-withdrawal"    // a large amount, and the row settled lately
 	WaitHours       Code = "outside-hours"       // verdicts are given at other times of day
 	WaitAccrual     Code = "accrual-counting"    // the sums of credits are being counted for the policy in force

@@ -37,14 +37,20 @@ type rehearsal struct {
 	found   tally
 	total   uint64
 	asked   map[uint64]ledger.Withdrawal // by the event that reserved the amount
-	paid    map[common.Address]first     // destinations that decisions paid
+	paid    map[payee]first              // where decisions paid whom
 	seen    map[common.Address]bool
 	accrual accrual
 	watches *risk.Watches
 	drift   *injected
 }
 
-// first is the first decided payout to a destination.
+// payee is where an account's money goes on a network.
+type payee struct {
+	account, to common.Address
+	network     string
+}
+
+// first is the first decided payout to a payee.
 type first struct {
 	wid uint64
 	at  uint64 // unix ms of decided time
@@ -52,7 +58,7 @@ type first struct {
 
 // Run rehearses a policy.
 func Run(ctx context.Context, cfg Config) (Report, error) {
-	r := &rehearsal{cfg: cfg, found: tally{}, asked: map[uint64]ledger.Withdrawal{}, paid: map[common.Address]first{},
+	r := &rehearsal{cfg: cfg, found: tally{}, asked: map[uint64]ledger.Withdrawal{}, paid: map[payee]first{},
 		seen: map[common.Address]bool{}, watches: risk.NewWatches(cfg.Policy.Watch)}
 	r.report.Version, r.report.Hash = cfg.Policy.Version, cfg.Policy.Hash
 	r.accrual = newAccrual(cfg.Policy.Limits)
@@ -120,8 +126,9 @@ func (r *rehearsal) payouts(ctx context.Context, tx *ledger.Tx) error {
 			r.found.add("shares", Queued, Example{"height", b.Height, err.Error(), "the policy's shares of a batch"})
 		}
 		for _, it := range b.Items {
-			if _, ok := r.paid[it.Content.To]; !ok {
-				r.paid[it.Content.To] = first{it.Content.WID, b.Time}
+			to := payee{it.Content.Account, it.Content.To, it.Content.Network}
+			if _, ok := r.paid[to]; !ok {
+				r.paid[to] = first{it.Content.WID, b.Time}
 			}
 		}
 		return nil
@@ -157,7 +164,7 @@ func (r *rehearsal) row(ctx context.Context, e ledger.Event) error {
 		r.drift.row(e)
 	}
 	if w, ok := r.asked[e.ID]; ok {
-		for _, f := range r.watches.Request(w, e.CreatedAt) {
+		for _, f := range r.watches.Request(w, e.CreatedAt, false) {
 			r.watched(e, f)
 		}
 		return r.request(w, e.CreatedAt*1000)
@@ -209,7 +216,7 @@ func (a asIf) RiskFacts(ledger.Withdrawal) (ledger.RiskFacts, error) { return a.
 func (r *rehearsal) request(w ledger.Withdrawal, now uint64) error {
 	r.report.Withdrawals++
 	facts := ledger.RiskFacts{Settled: max(1, now)}
-	if was, ok := r.paid[w.To]; ok && was.at <= now && was.wid != w.ID {
+	if was, ok := r.paid[payee{w.Account, w.To, w.Network}]; ok && was.at <= now && was.wid != w.ID {
 		facts.PaidBefore = was.wid
 	}
 	v, err := risk.Explain(asIf{facts}, w, risk.Facts{Policy: r.cfg.Policy, Now: now, LaneKnown: true, InForce: true,
