@@ -39,6 +39,7 @@ type Network struct {
 	firstPaid  time.Duration
 
 	lastLine string // of the view without a terminal
+	summary  string // for people, once everything is paid
 
 	mu       sync.Mutex // guards requests, seen and paidAt
 	requests []request
@@ -132,6 +133,7 @@ func (n *Network) run(ctx context.Context) error {
 	}
 	n.payer, n.keygen = payer, time.Since(keygen)
 	n.say("key generated in %.1f s; the payer is %s", n.keygen.Seconds(), payer)
+	n.say("look inside with: %s status --home %s; every endpoint stands in %s", n.bin, n.custodians[0].home, filepath.Join(n.dir, "devnet.json"))
 	if err := n.fund(ctx); err != nil {
 		return fmt.Errorf("fund the payer: %w", err)
 	}
@@ -291,7 +293,7 @@ func (n *Network) say(format string, args ...any) {
 func (n *Network) showKeygen() func(node.Status) {
 	last := -1
 	return func(s node.Status) {
-		if s.Keygen != nil && s.Keygen.Round != last {
+		if s.Keygen != nil && s.Keygen.Rounds > 0 && s.Keygen.Round != last {
 			last = s.Keygen.Round
 			n.say("key generation: round %d of %d", s.Keygen.Round, s.Keygen.Rounds)
 		}

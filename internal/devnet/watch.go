@@ -27,6 +27,7 @@ type progress struct {
 
 // watch shows how withdrawals go, until everything is paid or ctx ends.
 func (n *Network) watch(ctx context.Context, failed <-chan error) error {
+	reported := false
 	dead := map[int]bool{}
 	waiting := n.sayWaiting()
 	var p progress
@@ -51,9 +52,18 @@ func (n *Network) watch(ctx context.Context, failed <-chan error) error {
 		}
 		p = next
 		n.show(p)
-		if n.done(p) {
-			return n.finish(ctx, p)
+		if reported || !n.complete(p) {
+			continue
 		}
+		reported = true
+		err = n.finish(ctx, p)
+		if n.o.ExitPaid {
+			return err
+		}
+		if err != nil {
+			n.say("%v", err)
+		}
+		n.say("the network stays up until Ctrl-C")
 	}
 }
 
@@ -69,9 +79,9 @@ func (n *Network) sayWaiting() func(error) {
 	}
 }
 
-// done reports whether everything that was asked for is paid and fulfilled.
-func (n *Network) done(p progress) bool {
-	return n.o.ExitPaid && n.o.Withdrawals > 0 && p.fulfilled >= n.o.Withdrawals && p.paid >= n.o.Withdrawals
+// complete reports whether everything that was asked for is paid and fulfilled.
+func (n *Network) complete(p progress) bool {
+	return n.o.Withdrawals > 0 && p.fulfilled >= n.o.Withdrawals && p.paid >= n.o.Withdrawals
 }
 
 // leave ends on Ctrl-C: no error, unless the run was to pay everything.
@@ -139,7 +149,7 @@ func (n *Network) show(p progress) {
 		}
 		return
 	}
-	_, _ = fmt.Fprint(n.o.Out, "\033[H\033[2J"+n.table(p))
+	_, _ = fmt.Fprint(n.o.Out, "\033[H\033[2J"+n.table(p)+n.summary)
 }
 
 // table is one row per withdrawal, the newest last.
@@ -290,7 +300,8 @@ func (n *Network) print(p progress, r Report) error {
 		_, err = fmt.Fprintf(n.o.Out, "%s\n", raw)
 		return err
 	}
-	_, err := fmt.Fprintf(n.o.Out, "%s\n%d withdrawals paid and fulfilled in %.1f s (key generation %.1f s, first payment after %.1f s); every balance equals the books: %v\n",
-		n.table(p), p.paid, r.Seconds, r.Keygen, r.First, r.Conserved)
+	n.summary = fmt.Sprintf("\n%d withdrawals paid and fulfilled in %.1f s (key generation %.1f s, first payment after %.1f s); every balance equals the books: %v\n",
+		p.paid, r.Seconds, r.Keygen, r.First, r.Conserved)
+	_, err := fmt.Fprint(n.o.Out, n.table(p), n.summary)
 	return err
 }
