@@ -56,6 +56,11 @@ func (tx *Tx) PutWithdrawal(w Withdrawal) ([]Alert, error) {
 		return nil, err
 	}
 	alerts, err := tx.statusAlert(w)
+	if known && was.Status != StatusPending && w.Status == StatusPending {
+		alerts = append(alerts, Alert{AlertRequestStatus, Critical, w.Account, w.EventID,
+			fmt.Sprintf("withdrawal %d was decided at the Relay and is pending there again", w.ID),
+			"no outcome is ever taken back by an honest Relay; what this network decided stands"})
+	}
 	if err != nil || known {
 		return alerts, err
 	}

@@ -65,6 +65,7 @@ func TestRequestsMayChangeTheirStatusOnly(t *testing.T) {
 	done.Status = StatusSuccess
 	require.Equal(t, []AlertCode{AlertRequestStatus}, codes(list(t, l, done)), "this network did not decide it")
 	spend(t, l, Spent{w.Content(common.Address{}), common.Hash{}, SpentItem, 1})
+	require.Equal(t, []AlertCode{AlertRequestStatus}, codes(list(t, l, w)), "an outcome was taken back")
 	require.Empty(t, list(t, l, w, done))
 	done.Status = StatusFailed
 	require.Equal(t, []AlertCode{AlertRequestStatus}, codes(list(t, l, done)))

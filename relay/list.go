@@ -42,8 +42,9 @@ type ListConfig struct {
 
 // ListFollower keeps the withdrawal list current. Rows are handed over as they appear, in any status, for the list has no
 // order to keep: what binds a request is its type-6 event. The Relay tells no changes, so pending rows are read again until
-// they are decided, and missing ids for ever: one page of each with a poll, in turn. It keeps nothing on disk: a start
-// reads the whole list, which compares every row with what was stored. Run or Poll it from one goroutine.
+// they are decided, and missing ids for ever: one page of each with a poll, in turn. A page of the whole list every five
+// seconds finds a decided row that changes behind everybody's back. It keeps nothing on disk: a start reads the whole list,
+// which compares every row with what was stored. Run or Poll it from one goroutine.
 type ListFollower struct {
 	list List
 	keep Requests
@@ -57,6 +58,8 @@ type ListFollower struct {
 	lookP   uint64                 // the id that the last re-read of pending rows ended with
 	lookM   uint64                 // the same for missing ids
 	looked  time.Time              // when missing ids were last looked for
+	walk    uint64                 // the id that the last page of the walk over the whole list ended with
+	walked  time.Time              // when that was
 }
 
 // NewListFollower checks the configuration.
@@ -84,7 +87,8 @@ func (f *ListFollower) Run(ctx context.Context) error {
 	return poll(ctx, f.cfg.Poll, f.cfg.Failed, f.Poll)
 }
 
-// Poll reads what is new, at most pagesPerPoll pages, then one page of pending rows and now and then one of missing ids.
+// Poll reads what is new, at most pagesPerPoll pages, then one page of pending rows, and now and then one of missing ids and
+// one of everything.
 func (f *ListFollower) Poll(ctx context.Context) (more bool, err error) {
 	for range pagesPerPoll {
 		n, _, err := f.read(ctx, f.cursor)
@@ -104,7 +108,26 @@ func (f *ListFollower) Poll(ctx context.Context) (more bool, err error) {
 		}
 		f.looked = time.Now()
 	}
-	return more, nil
+	if more {
+		return true, nil
+	}
+	return false, f.walkOn(ctx)
+}
+
+// walkOn reads the next page of the whole list, from the start again behind its end.
+func (f *ListFollower) walkOn(ctx context.Context) error {
+	if time.Since(f.walked) < walkEvery {
+		return nil
+	}
+	n, last, err := f.read(ctx, f.walk)
+	if err != nil {
+		return err
+	}
+	f.walk, f.walked = last, time.Now()
+	if n < f.cfg.Page {
+		f.walk = 0
+	}
+	return nil
 }
 
 // again reads one page from the next id of a set on, and starts over at its end.

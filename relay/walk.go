@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// walkEvery is the pace at which settled log is read again, one page a time: what the Relay says of it must stay. A log of
-	// a million rows takes an hour and a half, and an idle node hardly notices.
+	// walkEvery is the pace at which settled log, and the list, is read again, one page a time: what the Relay says of it must
+	// stay. A log of a million rows takes an hour and a half, and an idle node hardly notices.
 	walkEvery = 5 * time.Second
 	// shrunkAfter is how long the log must end before what is settled until a person hears of it. A late row that is pending
 	// hides what is above it for a moment, so one look proves nothing.

@@ -7,8 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"conclave/ledger"
 	"conclave/relay/relaysim"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
 )
 
@@ -88,6 +90,28 @@ func TestSettledRowThatIsGoneIsAlertedAbout(t *testing.T) {
 		require.NoError(t, s.pollFor(2*walkEvery, f.Poll))
 		require.NotEmpty(t, alerts)
 		require.Equal(t, Alert{AlertVanished, 4, alerts[0].Detail}, alerts[0])
+	})
+}
+
+// A decided request is read again, and what became of it behind everybody's back is handed over: the list says nothing of it.
+func TestDecidedRequestsAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
+		s.withdraw(s.user("relaylab-alice"), 25) // three pages
+		for id := range uint64(25) {
+			require.NoError(t, s.client.Fulfil(t.Context(), id+1, common.Hash{1}))
+		}
+		f := s.lister(nil)
+		require.NoError(t, s.pollFor(5*walkEvery, f.Poll))
+		require.Equal(t, ledger.StatusSuccess, s.requests[17].Status)
+		puts := s.puts
+		require.NoError(t, s.pollFor(5*walkEvery, f.Poll))
+		require.Equal(t, puts, s.puts, "nothing new: nothing written")
+		s.View(0).LieAboutRequests(relaysim.AlterRequest(17, func(r *relaysim.RequestRow) { r.Status = 2 }))
+		require.NoError(t, s.pollFor(4*walkEvery, f.Poll))
+		require.Equal(t, ledger.StatusFailed, s.requests[17].Status)
+		s.View(0).LieAboutRequests(relaysim.AlterRequest(3, func(r *relaysim.RequestRow) { r.Amount = "1" }))
+		require.ErrorIs(t, s.pollFor(4*walkEvery, f.Poll), errChanged)
 	})
 }
 

@@ -39,12 +39,16 @@ const (
 	Gigabyte    Mode = "gigabyte"
 	ContentType Mode = "content-type"
 	Redirect    Mode = "redirect"
+	TLSErrors   Mode = "tls-errors"
 
-	FulfilNothing Mode = "fulfil-nothing"
-	Outcome500    Mode = "outcome-500"
-	BothOutcomes  Mode = "both-outcomes"
-	StatusFlips   Mode = "status-flips"
-	Redirected    Mode = "requests-redirected"
+	FulfilNothing  Mode = "fulfil-nothing"
+	Outcome500     Mode = "outcome-500"
+	Outcome400     Mode = "outcome-400"
+	OutcomeSilence Mode = "outcome-silence"
+	BothOutcomes   Mode = "both-outcomes"
+	StatusFlips    Mode = "status-flips"
+	StatusTurns    Mode = "status-turns"
+	Redirected     Mode = "requests-redirected"
 )
 
 // spec is what the table of modes holds: a sentence, and what makes a view do it.
@@ -54,9 +58,10 @@ type spec struct {
 	enter func(*View, Lie)
 }
 
-// specs is the table of all modes, by group: the log's history, its pages, its rows, the answers, the outcomes.
+// specs is the table of all modes, by group: the log's history, its pages, its rows, the answers, who answers,
+// the outcomes, the list of requests.
 func specs() []spec {
-	return slices.Concat(historyModes(), orderModes(), rowModes(), answerModes(), outcomeModes())
+	return slices.Concat(historyModes(), orderModes(), rowModes(), answerModes(), untrustedModes(), outcomeModes(), requestModes())
 }
 
 // Modes returns every mode, by group.

@@ -11,7 +11,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// outcomeModes are the lies about what became of a withdrawal.
+// outcomeModes are what the calls can do that decide a withdrawal.
 func outcomeModes() []spec {
 	return []spec{
 		{FulfilNothing, "fulfil and reject answer 200 and do nothing", func(v *View, l Lie) {
@@ -24,34 +24,63 @@ func outcomeModes() []spec {
 				w.WriteHeader(http.StatusInternalServerError)
 			})
 		}},
+		{Outcome400, "fulfil and reject answer 400 and do nothing", func(v *View, l Lie) {
+			v.outcomeDoor(func(w http.ResponseWriter, _ *http.Request, _ uint64, _ http.Handler) {
+				v.invalid(w, "id", "withdraw request has not been processed locally")
+			})
+		}},
+		{OutcomeSilence, "fulfil and reject are taken and never answered", func(v *View, l Lie) {
+			v.outcomeDoor(func(_ http.ResponseWriter, r *http.Request, _ uint64, _ http.Handler) {
+				<-r.Context().Done()
+				panic(http.ErrAbortHandler)
+			})
+		}},
 		{BothOutcomes, "a call for one outcome books the other one too: the requester is paid and refunded", func(v *View, l Lie) {
 			v.outcomeDoor(func(w http.ResponseWriter, r *http.Request, id uint64, next http.Handler) {
 				next.ServeHTTP(w, r)
 				v.sim.bookOther(id, l.pick(id)%2 == 0)
 			})
 		}},
+	}
+}
+
+// requestModes are the lies about rows of the withdrawal list.
+func requestModes() []spec {
+	return []spec{
 		{StatusFlips, "the list shows pending requests as paid or as rejected, before anybody decided", func(v *View, l Lie) {
-			v.LieAboutRequests(func(rows []RequestRow) []RequestRow {
-				rows = slices.Clone(rows)
-				for i := range rows {
-					if r := &rows[i]; r.Status == pending && (l.About == (common.Address{}) || common.HexToAddress(r.Address) == l.About) {
-						r.Status = fulfilled + int(l.pick(r.ID)%2)
-					}
+			v.LieAboutRequests(l.requests(func(r *RequestRow) {
+				if r.Status == pending {
+					r.Status = fulfilled + int(l.pick(r.ID)%2)
 				}
-				return rows
-			})
+			}))
+		}},
+		{StatusTurns, "the list shows decided requests as pending, or with the opposite outcome", func(v *View, l Lie) {
+			v.LieAboutRequests(l.requests(func(r *RequestRow) {
+				switch {
+				case r.Status == pending:
+				case l.pick(r.ID)%2 == 0:
+					r.Status = pending
+				default:
+					r.Status = fulfilled + rejected - r.Status
+				}
+			}))
 		}},
 		{Redirected, "requests name another destination than the one that the requester signed", func(v *View, l Lie) {
-			v.LieAboutRequests(func(rows []RequestRow) []RequestRow {
-				rows = slices.Clone(rows)
-				for i := range rows {
-					if r := &rows[i]; l.About == (common.Address{}) || common.HexToAddress(r.Address) == l.About {
-						r.BenefitAddress = l.address(0).Hex()
-					}
-				}
-				return rows
-			})
+			v.LieAboutRequests(l.requests(func(r *RequestRow) { r.BenefitAddress = l.address(0).Hex() }))
 		}},
+	}
+}
+
+// requests makes a RequestLie that changes the requests of the account that the lie is about, or all.
+func (l Lie) requests(change func(*RequestRow)) RequestLie {
+	return func(rows []RequestRow) []RequestRow {
+		rows = slices.Clone(rows)
+		for i := range rows {
+			if r := &rows[i]; l.About == (common.Address{}) || common.HexToAddress(r.Address) == l.About {
+				change(r)
+			}
+		}
+		return rows
 	}
 }
 

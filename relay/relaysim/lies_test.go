@@ -27,7 +27,7 @@ func TestModesAreATable(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, m, again)
 	}
-	require.Len(t, Modes(), 28)
+	require.Len(t, Modes(), 32)
 	_, err := ParseMode("honest")
 	require.ErrorContains(t, err, `"honest"`)
 	require.Empty(t, Mode("honest").Meaning())
@@ -181,10 +181,21 @@ func TestLiesAboutOutcomes(t *testing.T) {
 	require.Equal(t, pending, w.View(0).readRequests(first, 1)[0].Status)
 	require.NoError(t, w.View(2).Misbehave(Lie{Mode: Redirected}))
 	require.NotEqual(t, w.alice.Address.Hex(), w.View(2).readRequests(first, 1)[0].BenefitAddress)
+	require.NoError(t, w.View(3).Misbehave(Lie{Mode: StatusTurns}))
+	turned := w.View(3).readRequests(0, 2)
+	require.NotEqual(t, w.View(4).readRequests(0, 1)[0].Status, turned[0].Status)
+	require.Equal(t, pending, turned[1].Status, "nobody decided it")
 	require.NoError(t, w.View(0).Misbehave(Lie{Mode: Outcome500}))
 	status, answer := w.outcome("2", "fulfill", w.t0())
 	require.Equal(t, 500, status)
 	require.Empty(t, answer)
+	w.View(0).Repent()
+	require.NoError(t, w.View(0).Misbehave(Lie{Mode: Outcome400}))
+	status, answer = w.outcome("2", "fulfill", w.t0())
+	require.Equal(t, 400, status)
+	require.Contains(t, answer, "processed locally")
+	row, _, _ = w.Withdrawal(second)
+	require.Equal(t, pending, row.Status)
 	require.Empty(t, w.Decide(second, true, ""))
 	require.Equal(t, "withdraw request is not pending", w.Decide(second, false, "0x11"))
 }
@@ -279,4 +290,40 @@ func TestVesting(t *testing.T) {
 	require.Contains(t, rows[1].Payload, `"vesting_id":7,"address":"`+bob.Hex()+`","total_amount":"30000000000000000000","released_amount":"0","start_time":1`)
 	require.Equal(t, `{"vesting_id":7}`, rows[2].Payload)
 	require.Equal(t, coins(2), w.Balance(bob))
+}
+
+// A broken handshake is an error of the connection, of each kind that there is; over a plain socket the connection ends.
+func TestTLSErrors(t *testing.T) {
+	w := busy(t)
+	require.NoError(t, w.View(0).Misbehave(Lie{Mode: TLSErrors}))
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://relay.test/v1/now", nil)
+	require.NoError(t, err)
+	kinds := map[string]bool{}
+	for range 40 {
+		_, err := Transport(w.Sim).RoundTrip(req)
+		require.ErrorContains(t, err, "tls: ")
+		kinds[err.Error()] = true
+	}
+	require.Len(t, kinds, 4)
+	server := httptest.NewServer(w.Sim)
+	defer server.Close()
+	_, err = http.Get(server.URL + "/v1/now")
+	require.ErrorIs(t, err, io.EOF)
+	w.View(0).Repent()
+	_, err = Transport(w.Sim).RoundTrip(req)
+	require.NoError(t, err)
+}
+
+// Calls that are never answered end with their caller, and nothing was done.
+func TestOutcomeSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := busy(t)
+		require.NoError(t, w.View(0).Misbehave(Lie{Mode: OutcomeSilence}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, "POST", "http://relay.test/v1/withdraw/1/fulfill", strings.NewReader("{}"))
+		require.NoError(t, err)
+		_, err = Transport(w.Sim).RoundTrip(req)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+	})
 }

@@ -18,7 +18,12 @@ func (t transport) RoundTrip(r *http.Request) (res *http.Response, err error) {
 	}
 	rec := &recorder{header: http.Header{}, status: http.StatusOK}
 	defer func() {
-		switch p := recover(); {
+		p := recover()
+		if b, ok := p.(broken); ok {
+			res, err = nil, b.err
+			return
+		}
+		switch {
 		case p == nil:
 		case p == http.ErrAbortHandler:
 			if res, err = nil, r.Context().Err(); err == nil {
