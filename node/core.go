@@ -58,7 +58,8 @@ type core struct {
 	state *batch.State
 	pool  *pool
 
-	proposals proposals // of the operators, not decided yet
+	proposals proposals                    // of the operators, not decided yet
+	shown     map[common.Address]time.Time // when each peer was last shown what it lacks of them
 
 	agree    *agreement.State
 	wake     time.Time

@@ -119,7 +119,7 @@ func newLab(t testing.TB) *lab {
 	l.core = &core{
 		key: l.keys[0], self: g.Members[0].Address, genesis: g, network: g.ID(), led: led, vault: noVault{}, net: l.wire,
 		alerts: newAlerts(log, time.Now), log: log, now: time.Now, tasks: make(chan func(), taskQueue), state: state,
-		answered: map[common.Address]time.Time{}, behind: map[common.Address]uint64{},
+		answered: map[common.Address]time.Time{}, shown: map[common.Address]time.Time{}, behind: map[common.Address]uint64{},
 		heard: map[common.Address]time.Time{}, lanes: map[string]laneFacts{},
 		onDecision: func(batch.Effects) {}, onPaid: func() {}, kick: func(string) {},
 		content: func(uint64) (quorum.Content, bool) { return quorum.Content{}, false },

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -37,8 +38,10 @@ func (n *Node) loadPolicy() error {
 }
 
 const (
-	// maxProposed bounds the open actions that one operator's signature keeps alive: those with the fewest signatures go first.
+	// maxProposed bounds the open actions that one operator's signature keeps alive: those that it signed last.
 	maxProposed = 8
+	// showEvery is how often one peer is shown what it lacks: it asks every ten seconds, and the answer may be megabytes.
+	showEvery = 5 * time.Second
 	// buildEvery is how often a signed action is tried that cannot be decided yet: each try recovers every signature.
 	buildEvery = time.Second
 )
@@ -48,15 +51,19 @@ type proposal struct {
 	v     quorum.VerifiedAction
 	hash  common.Hash
 	copy  common.Hash // of the encoding with all signatures
-	since time.Time
-	tried time.Time // when a batch was last tried
+	tried time.Time   // when a batch was last tried
 }
 
 // proposals are the open actions, bounded by their signers.
 type proposals map[common.Hash]*proposal
 
-// errProposal refuses an action; the text says why.
-var errProposal = errors.New("the action cannot be decided here")
+// Errors of actions that are not taken.
+var (
+	// errProposal refuses an action; the text says why.
+	errProposal = errors.New("the action cannot be decided here")
+	// errCrowded refuses an action whose operators signed too many later ones.
+	errCrowded = fmt.Errorf("%d others were signed later by each of its operators", maxProposed)
+)
 
 // govMsg is one message of the operators' actions between members.
 type govMsg struct {
@@ -71,12 +78,12 @@ type govHeld struct{ Hash, Copy common.Hash }
 const maxHeld = maxProposed * quorum.MaxMembers
 
 func (c *core) newProposal(v quorum.VerifiedAction) *proposal {
-	return &proposal{v: v, hash: v.Action().Hash(c.network), copy: quorum.ValueID(c.network, v.Signed().Encode()), since: c.now()}
+	return &proposal{v: v, hash: v.Action().Hash(c.network), copy: quorum.ValueID(c.network, v.Signed().Encode())}
 }
 
 // loadProposals takes the open actions back from the ledger. One that no longer stands is forgotten with the next decision.
 func (c *core) loadProposals() error {
-	c.proposals = proposals{}
+	c.proposals, c.shown = proposals{}, map[common.Address]time.Time{}
 	return c.led.View(func(tx *ledger.Tx) error {
 		return tx.Proposals(func(raw []byte) error {
 			s, err := quorum.DecodeSignedAction(raw)
@@ -99,6 +106,9 @@ func (c *core) propose(s quorum.SignedAction) (*proposal, error) {
 	if err == nil {
 		err = c.state.CheckAction(v)
 	}
+	if _, to := batch.Timeliness(uint64(c.now().UnixMilli())); err == nil && len(v.Within(0, to).Operators()) != len(v.Operators()) {
+		err = errors.New("a signature is from the future: look at the clock that gave its time")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errProposal, err)
 	}
@@ -109,11 +119,10 @@ func (c *core) propose(s quorum.SignedAction) (*proposal, error) {
 			return held, nil
 		}
 		p = c.newProposal(joined)
-		p.since = held.since
 	}
-	var drop []common.Hash
-	for _, op := range v.Operators() {
-		drop = append(drop, c.proposals.overflow(op, p.hash)...)
+	drop := c.proposals.crowdedBy(p)
+	if slices.Contains(drop, p.hash) {
+		return nil, fmt.Errorf("%w: %w", errProposal, errCrowded)
 	}
 	ok := c.update("keep proposal", func(tx *ledger.Tx) error {
 		err := tx.PutProposal(p.hash, p.v.Signed().Encode())
@@ -138,25 +147,36 @@ func (c *core) propose(s quorum.SignedAction) (*proposal, error) {
 	return p, nil
 }
 
-// overflow names what goes so that one more action under an operator's signature can be kept.
-func (ps proposals) overflow(operator common.Address, but common.Hash) (out []common.Hash) {
-	var own []*proposal
-	for h, p := range ps {
-		if h != but && slices.Contains(p.v.Operators(), operator) {
-			own = append(own, p)
+// crowdedBy names what goes when p comes: what stands, for each of its signers, behind [maxProposed] others that this one
+// signed later. What is kept follows from the signatures alone, not from the order in which they came: members that are
+// shown the same keep the same, and an operator that signs without end crowds out nobody else's.
+func (ps proposals) crowdedBy(p *proposal) (out []common.Hash) {
+	all := map[common.Address][]*proposal{}
+	with := maps.Clone(ps)
+	if with == nil {
+		with = proposals{}
+	}
+	with[p.hash] = p
+	for _, one := range with {
+		for _, by := range one.v.Operators() {
+			all[by] = append(all[by], one)
 		}
 	}
-	slices.SortFunc(own, func(a, b *proposal) int {
-		if n := len(a.v.Operators()) - len(b.v.Operators()); n != 0 {
-			return n
+	kept := map[common.Hash]bool{}
+	for by, own := range all {
+		slices.SortFunc(own, func(a, b *proposal) int {
+			x, _ := a.v.SignedAt(by)
+			y, _ := b.v.SignedAt(by)
+			return cmp.Or(cmp.Compare(y, x), bytes.Compare(a.hash[:], b.hash[:]))
+		})
+		for _, one := range own[:min(len(own), maxProposed)] {
+			kept[one.hash] = true
 		}
-		if n := a.since.Compare(b.since); n != 0 {
-			return n
+	}
+	for hash := range with {
+		if !kept[hash] {
+			out = append(out, hash)
 		}
-		return bytes.Compare(a.hash[:], b.hash[:])
-	})
-	for i := range max(0, len(own)+1-maxProposed) {
-		out = append(out, own[i].hash)
 	}
 	return out
 }
@@ -183,13 +203,16 @@ func (c *core) hearGovernance(from common.Address, m govMsg) error {
 		if held, ok := c.proposals[s.Action.Hash(c.network)]; ok && held.copy == quorum.ValueID(c.network, raw) {
 			continue
 		}
-		if _, err := c.propose(s); err != nil {
+		// What cannot be decided here may be right where the sender stands: one of the two is behind.
+		if _, err := c.propose(s); err != nil && !errors.Is(err, batch.ErrInvalid) && !errors.Is(err, errCrowded) {
 			return err
 		}
 	}
-	if m.Actions != nil {
+	now := c.now()
+	if m.Actions != nil || now.Sub(c.shown[from]) < showEvery {
 		return nil
 	}
+	c.shown[from] = now
 	theirs := map[common.Hash]common.Hash{}
 	for _, h := range m.Held {
 		theirs[h.Hash] = h.Copy

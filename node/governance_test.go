@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"pgregory.net/rapid"
 
 	"conclave/ledger"
 	"conclave/quorum"
@@ -27,12 +30,19 @@ func nextPolicy(version, wait int) []byte {
 
 // policyAction is signed by the operators of some members.
 func (l *lab) policyAction(wait int, serial uint64, operators ...int) quorum.SignedAction {
+	return l.policyActionAt(signedAt(), wait, serial, operators...)
+}
+
+// signedAt is when operators sign in these tests, the same for the whole run: the same action twice is the same bytes.
+var signedAt = sync.OnceValue(func() uint64 { return uint64(time.Now().UnixMilli()) })
+
+func (l *lab) policyActionAt(at uint64, wait int, serial uint64, operators ...int) quorum.SignedAction {
 	a, err := quorum.NewAction(l.state.Roster.Epoch, l.state.Policy.Version, serial, quorum.PolicyChange{File: nextPolicy(int(l.state.Policy.Version)+1, wait)})
 	require.NoError(l.t, err)
 	s := quorum.SignedAction{Action: a}
 	slices.SortFunc(operators, func(x, y int) int { return operatorAddress(x).Cmp(operatorAddress(y)) })
 	for _, i := range operators {
-		e, err := quorum.SignAction(testKey("operator", i), l.network, a, 1_780_000_000_000)
+		e, err := quorum.SignAction(testKey("operator", i), l.network, a, at)
 		require.NoError(l.t, err)
 		s.Signatures = append(s.Signatures, e)
 	}
@@ -81,22 +91,70 @@ func TestSignaturesOfAnActionAddUp(t *testing.T) {
 
 func (l *lab) keysOf(i int) common.Address { return crypto.PubkeyToAddress(l.keys[i].PublicKey) }
 
-// One operator cannot fill anybody's memory, nor push out what others signed.
+// One operator cannot fill anybody's memory, nor push out what others signed, also not by signing that first.
 func TestOpenActionsAreBounded(t *testing.T) {
 	l := newLab(t)
-	both, err := l.core.propose(l.policyAction(999, 1, 0, 1))
+	at := signedAt()
+	both, err := l.core.propose(l.policyActionAt(at, 999, 1, 0, 1))
 	require.NoError(t, err)
 	for i := range 3 * maxProposed {
-		_, err := l.core.propose(l.policyAction(100+i, 1, 0))
+		_, err := l.core.propose(l.policyActionAt(at+uint64(i)+1, 100+i, 1, 0, 2))
 		require.NoError(t, err)
 	}
-	require.Len(t, l.proposals, maxProposed)
-	require.Contains(t, l.proposals, both.hash, "the one with more signatures stays")
+	require.Len(t, l.proposals, maxProposed+1)
+	require.Contains(t, l.proposals, both.hash, "it is the last that the other operator signed")
+	_, err = l.core.propose(l.policyActionAt(at, 998, 1, 0))
+	require.ErrorIs(t, err, errCrowded, "what would be dropped next is not taken")
+	require.NoError(t, l.hearGovernance(l.keysOf(1), govMsg{Actions: [][]byte{l.policyActionAt(at, 998, 1, 0).Encode()}}),
+		"nobody broke a contract by showing it")
 	kept := 0
 	require.NoError(t, l.led.View(func(tx *ledger.Tx) error {
 		return tx.Proposals(func([]byte) error { kept++; return nil })
 	}))
-	require.Equal(t, maxProposed, kept)
+	require.Equal(t, maxProposed+1, kept)
+}
+
+// What is kept follows from what was signed, not from when it came: otherwise members that hold different actions of one
+// operator would push them back and forth without end.
+func TestWhatIsKeptDoesNotDependOnTheOrder(t *testing.T) {
+	l := newLab(t)
+	var all []*proposal
+	for i := range 3 * maxProposed {
+		by := [][]int{{0}, {0, 1}, {1}, {0, 2}}[i%4]
+		v, err := l.policyActionAt(uint64(1+i/3), 100+i, 1, by...).Open(l.network, l.state.Roster)
+		require.NoError(t, err)
+		all = append(all, l.newProposal(v))
+	}
+	keep := func(order []*proposal) []common.Hash {
+		ps := proposals{}
+		for _, p := range order {
+			drop := ps.crowdedBy(p)
+			ps[p.hash] = p
+			for _, h := range drop {
+				delete(ps, h)
+			}
+		}
+		for h, p := range ps {
+			require.Empty(t, ps.crowdedBy(p), "what is kept is kept when it comes again: %s", h)
+		}
+		return slices.SortedFunc(maps.Keys(ps), common.Hash.Cmp)
+	}
+	want := keep(all)
+	require.LessOrEqual(t, len(want), 3*maxProposed)
+	require.Greater(t, len(want), maxProposed)
+	rapid.Check(t, func(rt *rapid.T) {
+		require.Equal(t, want, keep(rapid.Permutation(all).Draw(rt, "order")))
+	})
+}
+
+// A signature far ahead of every clock would never age, and later ones of its operator would stand behind it.
+func TestASignatureFromTheFutureIsNotTaken(t *testing.T) {
+	l := newLab(t)
+	far := uint64(time.Now().Add(48 * time.Hour).UnixMilli())
+	_, err := l.core.propose(l.policyActionAt(far, 400, 1, 0))
+	require.ErrorIs(t, err, errProposal)
+	require.Error(t, l.hearGovernance(l.keysOf(1), govMsg{Actions: [][]byte{l.policyActionAt(far, 400, 1, 0).Encode()}}))
+	require.Empty(t, l.proposals)
 }
 
 // Who holds more than a peer shows what it holds; who holds the same is quiet.
@@ -113,10 +171,14 @@ func TestHeldActionsAreShownToWhoLacksThem(t *testing.T) {
 	var m govMsg
 	require.NoError(t, unmarshal(sent.frames[0], &m))
 	require.Equal(t, [][]byte{l.policyAction(400, 1, 0).Encode()}, m.Actions)
+	require.NoError(t, l.hearGovernance(l.keysOf(1), govMsg{}))
+	require.Len(t, sent.frames, 1, "one peer is not shown the same again at once")
+	require.NoError(t, l.hearGovernance(l.keysOf(2), govMsg{}))
+	require.Len(t, sent.frames, 2)
 	sent.frames = nil
 	var held govMsg
 	require.NoError(t, unmarshal(l.heldMsg(), &held))
-	require.NoError(t, l.hearGovernance(l.keysOf(1), held))
+	require.NoError(t, l.hearGovernance(l.keysOf(3), held))
 	require.Empty(t, sent.frames)
 }
 
