@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -157,17 +158,19 @@ func (b *book) vest(s Schedule, amount uint256.Int) error {
 	if soon.Gt(&counted) {
 		r.Standing.Pending.Sub(&soon, &counted)
 	}
-	due := b.tx.b.Bucket(bucketReleasesDue)
-	if r == stored && due.Get(be64(s.ID)) != nil {
+	if r == stored && b.tx.b.Bucket(bucketReleasesDue).Get(be64(s.ID)) != nil {
 		return nil // most ticks change nothing
 	}
-	if err := b.shift(s.Account, was, r.Standing); err != nil {
+	return errors.Join(b.shift(s.Account, was, r.Standing), b.keepRelease(s, r))
+}
+
+// keepRelease stores a release, and that the clock has something left to do while not all of it counts.
+func (b *book) keepRelease(s Schedule, r release) error {
+	due := b.tx.b.Bucket(bucketReleasesDue)
+	if err := b.tx.put(bucketReleases, releaseKey(s.ID, s.Account), r); err != nil {
 		return err
 	}
-	if err := b.tx.put(bucketReleases, key, r); err != nil {
-		return err
-	}
-	if counted.Lt(&r.Released) {
+	if r.Standing.Counted.Lt(&r.Released) {
 		return due.Put(be64(s.ID), []byte{1})
 	}
 	return due.Delete(be64(s.ID))

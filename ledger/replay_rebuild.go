@@ -37,8 +37,8 @@ var ErrUnlike = errors.New("the rebuilt log has another root")
 const rebuildBatch = 4096
 
 // Rebuild books the recorded log of these books into fresh ones, with what else they rest on: the rows' exclusions, the
-// requests, the fates and payments that decisions gave, the deposits' proofs, and the latest clock. Then it compares root
-// and records, and names the first that differs. Freezes are judgements of their time, held rows wait for proofs: neither
+// requests, the fates and payments that decisions gave, the deposits' proofs, and how much of each vesting counts. Then it
+// compares root and records, and names the first that differs. Freezes are judgements of their time, held rows wait for proofs: neither
 // is compared. Where operators rewrote an account's debits, only log and root are.
 func (l *Ledger) Rebuild(ctx context.Context, into *Ledger, in Intake, progress func(what string, n uint64)) (out Rebuilt, err error) {
 	in.Policy.UncoveredMax.SetAllOne() // what is booked was allowed when it came
@@ -64,11 +64,7 @@ func (r *rebuild) run() (out Rebuilt, err error) {
 	if k, _ := r.from.b.Bucket(bucketResolved).Cursor().First(); k != nil {
 		out.Limited = "operators rewrote the debits of accounts, which the log alone does not tell"
 	}
-	if clock, known := r.from.clock(); known {
-		r.in.Now = clock
-	} else if k, _ := r.from.b.Bucket(bucketReleases).Cursor().First(); k != nil {
-		out.Limited = "the books are of a program that kept no clock, and vesting goes by it"
-	}
+	r.in.Now = 0 // what is vested is a judgement of its time, and taken as it stands
 	excluded, err := r.from.excludedRows()
 	if err != nil {
 		return out, err
@@ -86,13 +82,17 @@ func (r *rebuild) run() (out Rebuilt, err error) {
 		take   func(tx *Tx, k, v []byte) error
 	}{
 		{bucketRequests, (*Tx).rebuildRequest}, {bucketSpent, (*Tx).rebuildSpent}, {bucketFeesPaid, (*Tx).rebuildPaid},
-		{bucketDeposits, r.rebuildProof},
+		{bucketDeposits, r.rebuildProof}, {bucketReleases, r.rebuildRelease},
 	} {
 		if err := r.each(part.bucket, part.take); err != nil {
 			return out, fmt.Errorf("rebuild %s: %w", part.bucket, err)
 		}
 	}
-	return out, r.into.Update(func(tx *Tx) error { return tx.Tick(r.in.Now) })
+	clock, known := r.from.clock()
+	if !known {
+		return out, nil
+	}
+	return out, r.into.Update(func(tx *Tx) error { return tx.b.Bucket(bucketBooks).Put(keyClock, be64(clock)) })
 }
 
 // recording is the log as it is stored.
@@ -186,6 +186,30 @@ func (r *rebuild) rebuildProof(tx *Tx, k, v []byte) error {
 		return tx.b.Bucket(bucketDepositsOpen).Delete(k)
 	}
 	return nil
+}
+
+// rebuildRelease lets as much of a vesting count as counts: the clock that said so may have moved and gone back since.
+// How much of it may is CheckBooks' to say.
+func (r *rebuild) rebuildRelease(tx *Tx, k, v []byte) error {
+	var theirs, mine release
+	if err := decode(v, &theirs); err != nil {
+		return err
+	}
+	var s Schedule
+	known, err := tx.get(bucketVesting, k[:8], &s)
+	if err != nil || !known || !bytes.Equal(k, releaseKey(s.ID, s.Account)) {
+		return err // nothing of it counts, and both sides say so or differ
+	}
+	if _, err := tx.get(bucketReleases, k, &mine); err != nil {
+		return err
+	}
+	b, err := tx.openBook(Intake{})
+	if err != nil {
+		return err
+	}
+	was := mine.Standing
+	mine.Standing = theirs.Standing
+	return errors.Join(b.shift(s.Account, was, mine.Standing), b.keepRelease(s, mine), b.close())
 }
 
 // comparedBuckets are those that the log and what Rebuild takes beside it determine.

@@ -7,6 +7,8 @@ import (
 	"iter"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -68,6 +70,39 @@ func TestRebuildOfASample(t *testing.T) {
 	require.Equal(t, uint64(139), out.Replayed.Events)
 	require.Contains(t, told, "events 139")
 	require.Contains(t, told, "deposits 2")
+}
+
+// TestRebuildTakesVestingsAsTheyCount: what of a release counts was said by the clocks of then, which no log holds: one that
+// a proof moved before the next tick, and one that was put back before the row came.
+func TestRebuildTakesVestingsAsTheyCount(t *testing.T) {
+	a, key := testAccount(1), crypto.ToECDSAUnsafe(crypto.Keccak256([]byte("test vesting admin")))
+	release := func(id uint64, amount string) Event {
+		e := event(id, a, VestingRelease, amount)
+		e.Vesting = VestingRef{ID: 1}
+		return e
+	}
+	in := plenty()
+	in.Now, in.VestingAdmins = 3*dayMS, []common.Address{addressOf(key)}
+	for name, then := range map[string]func(l *Ledger){
+		"a proof moved the clock": func(l *Ledger) {
+			update(t, l, func(tx *Tx) error { _, err := tx.SetProof(2, Counted, 5*dayMS); return err })
+		},
+		"the clock went back": func(l *Ledger) {
+			back := in
+			back.Now = 2 * dayMS
+			appendAll(t, l, back, release(5, "100"))
+		},
+	} {
+		l, again := newBooks(t), newBooks(t)
+		appendAll(t, l, in, testVesting(t, key, 1, 1, a, "1000"), deposit(2, a, "7", 1), release(3, "700"))
+		then(l)
+		out, err := l.Rebuild(context.Background(), again, in, nil)
+		require.NoError(t, err, name)
+		require.Empty(t, out.Limited, name)
+		require.Contains(t, out.Compared, string(bucketReleases), name)
+		checked(t, l)
+		checked(t, again)
+	}
 }
 
 func TestRebuildNamesTheDifference(t *testing.T) {
