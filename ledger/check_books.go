@@ -28,6 +28,7 @@ type plainAccount struct {
 	seq                      uint64
 	head                     common.Hash
 	links                    []plainLink // by id
+	ids, prevs               uint64      // sums over rows, of their ids and of those that they link to
 }
 
 type plainLink struct {
@@ -45,9 +46,13 @@ type booksCheck struct {
 	refunds  map[refundKey]refundMatch
 	releases map[releaseID]*big.Int
 	deposits map[uint64]Event
+	feesOf   map[refundKey]uint64 // fee rows by whoever got them
 
 	history      History
 	pastDeposits map[DepositRef]bool // transfers that the history used up
+	pastRows     []uint64            // deposits of the history
+	frozen       map[freezeOf]uint64 // what must have frozen an account, and the row that did
+	undecided    int                 // requests
 }
 
 type refundKey struct {
@@ -64,7 +69,8 @@ type releaseID struct {
 // [*Violation] of I13. It reads one moment of the database. progress, which may be nil, is called now and then.
 func (l *Ledger) CheckBooks(progress func(what string, n uint64)) (BooksReport, error) {
 	c := booksCheck{progress: progress, accounts: map[common.Address]*plainAccount{}, fees: map[uint256.Int]feeMatch{},
-		refunds: map[refundKey]refundMatch{}, releases: map[releaseID]*big.Int{}, deposits: map[uint64]Event{}, pastDeposits: map[DepositRef]bool{}}
+		refunds: map[refundKey]refundMatch{}, releases: map[releaseID]*big.Int{}, deposits: map[uint64]Event{},
+		feesOf: map[refundKey]uint64{}, pastDeposits: map[DepositRef]bool{}, frozen: map[freezeOf]uint64{}}
 	err := l.View(func(tx *Tx) error {
 		c.tx = tx
 		var err error
@@ -72,7 +78,8 @@ func (l *Ledger) CheckBooks(progress func(what string, n uint64)) (BooksReport, 
 			return err
 		}
 		for _, check := range []func() error{
-			c.resolved, c.log, c.ranges, c.chains, c.proofs, c.fates, c.matches, c.vestings, c.sums, c.requests, c.openRequests,
+			c.resolved, c.log, c.waiting, c.ranges, c.chains, c.proofs, c.openDeposits, c.fates, c.feeRows, c.refundRows, c.matches,
+			c.schedules, c.vestings, c.released, c.freezes, c.sums, c.requests, c.openRequests, c.strays,
 		} {
 			if err := check(); err != nil {
 				return err
@@ -103,7 +110,7 @@ func (c *booksCheck) account(a common.Address) *plainAccount {
 // log reads every row once and sorts its amount to where it belongs.
 func (c *booksCheck) log() error {
 	return c.tx.scan(bucketLog, nil, func(k, v []byte) error {
-		e, _, flags, err := row(v)
+		e, prev, flags, err := row(v)
 		if err != nil {
 			return err
 		}
@@ -112,8 +119,16 @@ func (c *booksCheck) log() error {
 		}
 		c.step("events", &c.report.Events)
 		a := c.account(e.Account)
-		if amount, ok := e.wei(); e.Kind.Debit() && flags&rowExcluded == 0 && e.ID > c.tx.ResolvedUpTo(e.Account) {
+		a.link(e.ID, prev)
+		amount, ok := e.wei()
+		if flags&rowExcluded != 0 {
+			c.frozen[freezeOf{e.Account, FreezeLateDebit}] = e.ID
+		}
+		if e.Kind.Debit() && flags&rowExcluded == 0 && e.ID > c.tx.ResolvedUpTo(e.Account) {
 			a.debit(e, amount)
+			if !ok {
+				c.frozen[freezeOf{e.Account, FreezeMalformedDebit}] = e.ID
+			}
 		} else if ok && !e.Kind.Debit() {
 			c.credit(a, e, amount)
 		}
@@ -133,6 +148,7 @@ func (c *booksCheck) credit(a *plainAccount, e Event, amount uint256.Int) {
 		switch e.Kind {
 		case Deposit:
 			c.pastDeposits[e.Deposit] = true
+			c.pastRows = append(c.pastRows, e.ID)
 			a.counted.Add(&a.counted, amount.ToBig())
 			return
 		case WithdrawalFeeIncome, WithdrawRefund:
@@ -150,6 +166,7 @@ func (c *booksCheck) credit(a *plainAccount, e Event, amount uint256.Int) {
 		m.Account = e.Account
 		m.Events++
 		c.fees[amount] = m
+		c.feesOf[refundKey{e.Account, amount}]++
 	case WithdrawRefund:
 		key := refundKey{e.Account, amount}
 		m := c.refunds[key]
@@ -374,9 +391,9 @@ func (c *booksCheck) sums() error {
 			return err
 		}
 		if !known || a.Counted.ToBig().Cmp(&p.counted) != 0 || a.Pending.ToBig().Cmp(&p.pending) != 0 ||
-			a.Debits.ToBig().Cmp(&p.debits) != 0 || a.Seq != p.seq || a.Head != p.head {
-			return differs("account %s is stored as %+v; its rows give counted %s, pending %s, debits %s in %d, head %s",
-				address, a, &p.counted, &p.pending, &p.debits, p.seq, p.head)
+			a.Debits.ToBig().Cmp(&p.debits) != 0 || a.Seq != p.seq || a.Head != p.head || a.Last+p.prevs != p.ids {
+			return differs("account %s is stored as %+v; its rows give counted %s, pending %s, debits %s in %d, head %s; linked: %t",
+				address, a, &p.counted, &p.pending, &p.debits, p.seq, p.head, a.Last+p.prevs == p.ids)
 		}
 		c.step("accounts", &c.report.Accounts)
 		counted.Add(&counted, &p.counted)
@@ -428,6 +445,9 @@ func (c *booksCheck) requests() error {
 			return err
 		}
 		open := c.tx.b.Bucket(bucketRequestOpen).Get(k) != nil
+		if open {
+			c.undecided++
+		}
 		byAccount := c.tx.b.Bucket(bucketRequestAccount).Get(join(w.Account[:], k)) != nil
 		if w.ID != readBE64(k) || !slices.Contains(byEvent, w.ID) || !slices.Contains(byMessage, w.ID) || open == decided || !byAccount {
 			return differs("withdrawal %d: by event %v, by message %v, by account %t, open %t, decided %t", w.ID, byEvent, byMessage, byAccount, open, decided)

@@ -356,7 +356,7 @@ func (tx *Tx) putSpent(s Spent) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(tx.bookSpent(s), tx.notePaid(s))
+	return errors.Join(tx.bookSpent(s), tx.notePaid(s), tx.endObjection(s.Content.WID))
 }
 
 // allBuckets lists the buckets of every file of this package.

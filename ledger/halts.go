@@ -17,8 +17,13 @@ var (
 	ErrNetworkHalted = errors.New("f+1 members have halted: only a decided RESUME clears it")
 )
 
-// MaxHalts bounds the halts that are kept of one member. Standing ones are few; cleared ones go first.
-const MaxHalts = 256
+// Bounds of the halts that are kept of one member. Standing ones are few; of the others the oldest go first.
+const (
+	MaxHalts = 256
+	// reservedHalts of them are for halts of everything: an operator who halted hundreds of accounts must not have used up
+	// what the fuse needs.
+	reservedHalts = 32
+)
 
 // bucketHalts maps member ‖ counter to a halt, bucketHaltID a halt's id to that key. bucketHaltFloor maps a member to the
 // counter up to which its halts were cleared and dropped: what is at or below it never counts again.
@@ -155,7 +160,7 @@ func (tx *Tx) putHalt(s quorum.Signed[quorum.Halt]) (bool, error) {
 	if tx.b.Bucket(bucketHalts).Get(key) != nil {
 		return false, nil
 	}
-	if err := tx.roomForHalt(signer); err != nil {
+	if err := tx.roomForHalt(signer, h.Scope); err != nil {
 		return false, err
 	}
 	rec := HaltRecord{ID: h.ID(tx.network(), signer), Signer: signer, Halt: h, Raw: s.Bytes()}
@@ -163,23 +168,32 @@ func (tx *Tx) putHalt(s quorum.Signed[quorum.Halt]) (bool, error) {
 	return true, errors.Join(tx.put(bucketHalts, key, rec), tx.b.Bucket(bucketHaltID).Put(rec.ID[:], key))
 }
 
-// roomForHalt drops a member's oldest halt when its share is full, if that one is cleared.
-func (tx *Tx) roomForHalt(signer common.Address) error {
-	var all []HaltRecord
-	if err := tx.haltsOf(signer[:], func(h HaltRecord) error { all = append(all, h); return nil }); err != nil {
-		return err
-	}
-	if len(all) < MaxHalts {
+// roomForHalt drops the oldest of a member's halts that does not stand any more, when its share is full. What counted
+// before the dropped one and is not known here never counts; what stands goes on standing, however old it is.
+func (tx *Tx) roomForHalt(signer common.Address, scope quorum.Scope) error {
+	var over *HaltRecord
+	n := 0
+	err := tx.haltsOf(signer[:], func(h HaltRecord) error {
+		if n++; over == nil && !h.Stands() {
+			over = &h
+		}
 		return nil
+	})
+	limit := MaxHalts
+	if scope != quorum.ScopeAll {
+		limit -= reservedHalts
 	}
-	oldest := all[0]
-	if oldest.Stands() {
+	switch {
+	case err != nil || n < limit:
+		return err
+	case over == nil:
 		return fmt.Errorf("halt of %s: %w", signer, ErrFull)
 	}
+	floor := max(over.Halt.Counter, readBE64(tx.b.Bucket(bucketHaltFloor).Get(signer[:])))
 	return errors.Join(
-		tx.b.Bucket(bucketHalts).Delete(haltKey(signer, oldest.Halt.Counter)),
-		tx.b.Bucket(bucketHaltID).Delete(oldest.ID[:]),
-		tx.b.Bucket(bucketHaltFloor).Put(signer[:], be64(oldest.Halt.Counter)))
+		tx.b.Bucket(bucketHalts).Delete(haltKey(signer, over.Halt.Counter)),
+		tx.b.Bucket(bucketHaltID).Delete(over.ID[:]),
+		tx.b.Bucket(bucketHaltFloor).Put(signer[:], be64(floor)))
 }
 
 // PutClear records a member's word that one of its halts is void. It fails with [ErrNotFound] when that halt is not

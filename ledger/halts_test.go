@@ -179,6 +179,37 @@ func TestTheSameHaltAgainIsNothing(t *testing.T) {
 	require.Equal(t, []EvidenceKind{EvidenceCounter}, p.evidence())
 }
 
+// A halt that stands for years keeps no later one out, and hundreds of halted accounts leave room for the fuse.
+func TestWhatStandsKeepsNoFuseFromBlowing(t *testing.T) {
+	p := newProtoNet(t, 4)
+	old := common.Address{0xac}
+	trip := func(h quorum.Halt) (raw []byte, err error) {
+		err = p.l.Update(func(tx *Tx) (err error) { raw, err = tx.TripFuse(h, by[quorum.Halt](p, 0)); return err })
+		return raw, err
+	}
+	account := func(a common.Address) quorum.Halt {
+		return quorum.Halt{Epoch: stopAll.Epoch, Scope: quorum.ScopeAccount, Target: a.Hex(), Code: "operator", Reason: "r", Time: 1}
+	}
+	p.halts(1, account(old))
+	p.halts(2, account(old))
+	for range MaxHalts + 10 {
+		require.NoError(t, p.clears(1, p.halts(1, stopAll)))
+	}
+	require.True(t, p.networkHalted(quorum.ScopeAccount, old.Hex()), "it stands all the time")
+	require.False(t, p.networkHalted(quorum.ScopeAll, ""))
+
+	var err error
+	n := 0
+	for ; err == nil; n++ {
+		_, err = trip(account(common.Address{1, byte(n >> 8), byte(n)}))
+	}
+	require.ErrorIs(t, err, ErrFull)
+	require.Equal(t, MaxHalts-reservedHalts+1, n)
+	_, err = trip(stopAll)
+	require.NoError(t, err)
+	p.refused(ErrHalted, func(tx *Tx) error { return tx.MaySign("x", common.Address{2}) })
+}
+
 func TestHaltsOfOneMemberAreBounded(t *testing.T) {
 	p := newProtoNet(t, 4)
 	var first common.Hash

@@ -6,7 +6,7 @@ import (
 )
 
 // Objection is the word of this node's operator that a withdrawal shall wait. It binds this node alone: f+1 objecting
-// operators leave fewer than q nodes to approve, and RESOLVE decides.
+// operators leave fewer than q nodes to approve, and RESOLVE decides. It ends when a decision disposes of the withdrawal.
 type Objection struct {
 	WID    uint64
 	Reason string
@@ -52,6 +52,14 @@ func (tx *Tx) WithdrawObjection(wid uint64) error {
 		return errors.Join(err, fmt.Errorf("objection to withdrawal %d: %w", wid, ErrNotFound))
 	}
 	return errors.Join(tx.b.Bucket(bucketObjections).Delete(be64(wid)), tx.Audit("objection-ended", fmt.Sprintf("withdrawal %d", wid)))
+}
+
+// endObjection: a decision disposed of the withdrawal, and what is objected to no more takes no room.
+func (tx *Tx) endObjection(wid uint64) error {
+	if _, ok, err := tx.Objection(wid); err != nil || !ok {
+		return err
+	}
+	return errors.Join(tx.b.Bucket(bucketObjections).Delete(be64(wid)), tx.Audit("objection-spent", fmt.Sprintf("withdrawal %d", wid)))
 }
 
 // Objection returns this operator's objection to a withdrawal.

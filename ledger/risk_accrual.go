@@ -262,7 +262,7 @@ func (tx *Tx) checkAccrual() error {
 	if err != nil {
 		return err
 	}
-	return tx.scan(bucketRiskAccrual, be64(s.Generation), func(k, v []byte) error {
+	err = tx.scan(bucketRiskAccrual, be64(s.Generation), func(k, v []byte) error {
 		var sum uint256.Int
 		sum.SetBytes(v)
 		if w := want[string(k)]; w == nil || *w != sum {
@@ -271,4 +271,8 @@ func (tx *Tx) checkAccrual() error {
 		delete(want, string(k))
 		return nil
 	})
+	for key := range want {
+		return violation("I13", "accrual of account %x in slot %d is not stored", key[8:28], readBE64([]byte(key[28:])))
+	}
+	return err
 }

@@ -117,11 +117,13 @@ func TestObjections(t *testing.T) {
 
 	spend(t, l, spentOf(4, testAccount(1), 10, 1, 100, SpentItem))
 	require.ErrorIs(t, object(4, "too late", 1), ErrDecided)
+	spend(t, l, spentOf(2, testAccount(1), 10, 2, 100, SpentReject))
+	require.Nil(t, riskOf(t, l, Withdrawal{ID: 2}).Objection, "a decision ends it")
 	trail := []string{}
 	require.NoError(t, l.View(func(tx *Tx) error {
 		return tx.AuditTrail(0, func(line AuditLine) error { trail = append(trail, line.What); return nil })
 	}))
-	require.Equal(t, []string{"objection", "objection", "objection", "objection-ended"}, trail)
+	require.Equal(t, []string{"objection", "objection", "objection", "objection-ended", "objection-spent"}, trail)
 }
 
 func ceiling(window time.Duration, most uint64) quorum.Limits {
@@ -230,4 +232,17 @@ func TestAccrualIsAFunctionOfTheLog(t *testing.T) {
 func accountFreezes(t require.TestingT, l *Ledger, a common.Address) (out []Freeze) {
 	require.NoError(t, l.View(func(tx *Tx) (err error) { out, err = tx.Freezes(a); return err }))
 	return out
+}
+
+func TestALostAccrualSumIsNamed(t *testing.T) {
+	l := newBooks(t)
+	keepRisk(t, l, ceiling(24*time.Hour, 100), 0)
+	appendAll(t, l, plenty(), event(1, testAccount(1), TaskIncome, "60"))
+	checkRisk(t, l)
+	update(t, l, func(tx *Tx) error {
+		k, _ := tx.b.Bucket(bucketRiskAccrual).Cursor().First()
+		return tx.b.Bucket(bucketRiskAccrual).Delete(k)
+	})
+	var broken *Violation
+	require.ErrorAs(t, l.View(func(tx *Tx) error { return tx.CheckRisk() }), &broken)
 }
