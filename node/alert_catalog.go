@@ -122,9 +122,9 @@ func waitAlerts() []AlertKind {
 func pathAlerts() []AlertKind {
 	return []AlertKind{
 		{Code: codeHeartbeat, Severity: ledger.Info, Meaning: "Every part of this node did its work since the last heartbeat. The text names the parts with the age of their last pass.",
-			Do: "Be alarmed when it does not come."},
+			Ends: "it is a message, not an alert", Do: "Be alarmed when it does not come."},
 		{Code: codeStalled, Severity: ledger.Critical, Meaning: "A part of this node did not end a pass between two heartbeats: no heartbeat is sent. The text names it.",
-			Ends: "the part moves", Do: "intake: the Relay; lane: its endpoints; core, judge: restart the node and keep its log."},
+			Ends: "the part moves", Do: "intake: the Relay; lane: its endpoints; core, judge, watches: restart the node and keep its log."},
 		{Code: codeWebhook, Severity: ledger.Warning, Meaning: "The webhook took none of three messages in a row. This alert stays on this machine.",
 			Ends: "a message arrives; what stands is then told again", Do: "Check `[alerts] webhook` and the service behind it; the log has each error."},
 		{Code: codeStorm, Severity: ledger.Critical, Least: ledger.Warning, Meaning: "More messages than `per_minute`. The text counts, by code, what was left out; `conclave alerts` has them all.",

@@ -52,7 +52,7 @@ every %s. A restart neither forgets an open alert nor tells it anew: `+"`data/al
 Of more than %d messages in a minute the rest becomes one summary (`+"`%s`"+`). Half is kept for critical ones, and the first of each code
 always passes. At most %d alerts are held: those that are over go first, then the oldest of the most frequent code.
 
-The heartbeat says that core, intake, judge and every lane ended a pass since the last one. When one did not, none is sent and
+The heartbeat says that core, intake, judge, watches and every lane ended a pass since the last one. When one did not, none is sent and
 `+"`%s`"+` names it. Be alarmed when no heartbeat comes: a node that is gone cannot say so.
 
 ## The webhook

@@ -176,5 +176,5 @@ func describeRow(d ledger.RowDiff) string {
 // repair books rows that q members certified and that this node's Relay did not show. They are screened and booked as any
 // late row: a later answer of the Relay with the same bytes is nothing new, one with others trips the fuse.
 func (in *intake) repair(ctx context.Context, rows []ledger.Event) error {
-	return in.Record(ctx, rows, nil)
+	return in.book(ctx, rows, nil, true)
 }

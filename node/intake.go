@@ -144,11 +144,16 @@ func latest(a, b time.Time) time.Time {
 // Record implements [relay.Books]: the events and the follower's state in one transaction. It screens each event against
 // the policy first.
 func (in *intake) Record(ctx context.Context, events []ledger.Event, state []byte) error {
+	return in.book(ctx, events, state, false)
+}
+
+// book records events of the Relay, or ones that q members certified.
+func (in *intake) book(ctx context.Context, events []ledger.Event, state []byte, certified bool) error {
 	defer in.n.watches.onePage()()
 	if err := in.screen(ctx, events); err != nil {
 		return err
 	}
-	if err := in.n.watches.rows(ctx, events); err != nil {
+	if err := in.n.watches.rows(ctx, events, certified); err != nil {
 		return err
 	}
 	var out ledger.Appended

@@ -181,6 +181,7 @@ func (n *Node) Run(ctx context.Context) error {
 		{"judge", n.judge.run},
 		{"reporter", n.reporter.run},
 		{"watches", n.watches.run},
+		{"questions", n.watches.questions},
 		{"waits", n.watchWaits},
 	}
 	for name, w := range n.watchers {
@@ -219,7 +220,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // parts names what must move for a heartbeat.
 func (n *Node) parts() []string {
-	out := []string{"core", "intake", "judge"}
+	out := []string{"core", "intake", "judge", "watches"}
 	for network := range n.watchers {
 		out = append(out, "lane "+network)
 	}

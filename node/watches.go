@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,7 +88,9 @@ func (w *watches) load() (fresh bool, err error) {
 			return err
 		}
 		err = tx.Events(sums.LastID-min(sums.LastID, risk.RebuildRows), func(e ledger.Event) error {
-			w.stats.Remember(e, now)
+			if e.ID > w.n.genesis.Cutover.Event {
+				w.stats.Remember(e, now)
+			}
 			return nil
 		})
 		if err != nil {
@@ -105,7 +108,7 @@ func (w *watches) loadRequests(tx *ledger.Tx, now uint64) error {
 	}
 	rows, err := tx.Withdrawals(ledger.WithdrawalFilter{After: w.wid - min(w.wid, risk.RebuildRequests), Limit: risk.RebuildRequests})
 	for _, r := range rows {
-		w.stats.Request(r, now)
+		w.stats.Request(r, now, false)
 	}
 	return err
 }
@@ -117,19 +120,20 @@ func (w *watches) onePage() func() {
 }
 
 // rows counts what the books do not hold yet. It is asked before the rows are booked: no verdict shall rest on a row that
-// trips the fuse. What history says is counted and judged by nobody: q operators signed it.
-func (w *watches) rows(ctx context.Context, events []ledger.Event) error {
+// trips the fuse. What history says is counted and judged by nobody: q operators signed it. Neither are rows that q members
+// certified, which come by the thousand when this node was shown less.
+func (w *watches) rows(ctx context.Context, events []ledger.Event, certified bool) error {
 	if len(events) == 0 {
 		return nil
 	}
-	found, err := w.count(events)
+	found, err := w.count(events, certified)
 	if err != nil {
 		return fmt.Errorf("watches: %w", err)
 	}
 	return w.act(found, func(trip func()) error { return w.n.core.ask(ctx, trip) })
 }
 
-func (w *watches) count(events []ledger.Event) (found []risk.Finding, err error) {
+func (w *watches) count(events []ledger.Event, certified bool) (found []risk.Finding, err error) {
 	present := w.present()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -147,12 +151,13 @@ func (w *watches) count(events []ledger.Event) (found []risk.Finding, err error)
 	w.stats.Policy(w.n.policy().Watch)
 	now := w.clock()
 	for _, e := range fresh {
-		of := w.stats.Row(e, now, unseen[e.Account], present)
-		delete(unseen, e.Account)
 		w.settle.Row(e)
-		if e.ID > w.n.genesis.Cutover.Event {
-			found = append(found, of...)
+		if e.ID > w.n.genesis.Cutover.Event && !certified {
+			found = append(found, w.stats.Row(e, now, unseen[e.Account], present)...)
+		} else {
+			w.stats.Past(e, now, unseen[e.Account])
 		}
+		delete(unseen, e.Account)
 	}
 	w.ahead = true
 	return found, nil
@@ -177,7 +182,7 @@ func (w *watches) stored(err error) {
 
 // requests counts rows of the list that were not there before.
 func (w *watches) requests(tx *ledger.Tx, rows []ledger.Withdrawal) error {
-	now := w.clock()
+	now, present := w.clock(), w.present()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	was := w.wid
@@ -185,7 +190,7 @@ func (w *watches) requests(tx *ledger.Tx, rows []ledger.Withdrawal) error {
 	for _, r := range rows {
 		if r.ID > w.wid {
 			w.wid = r.ID
-			found = append(found, w.stats.Request(r, now)...)
+			found = append(found, w.stats.Request(r, now, present)...)
 		}
 	}
 	if w.wid == was {
@@ -226,23 +231,34 @@ func alertFinding(f risk.Finding) Alert {
 
 func watchKey(code ledger.AlertCode, subject string) string { return string(code) + " " + subject }
 
-// run tells the watches the time, and asks the Relay and the authority, until ctx ends.
+// run tells the watches the time until ctx ends.
 func (w *watches) run(ctx context.Context) error {
 	tick := time.NewTicker(watchesTick)
 	defer tick.Stop()
-	var asked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		if now := w.n.now(); now.Sub(asked) >= watchesAsk {
-			asked = now
-			w.ask(ctx)
-		}
 		if err := w.tick(ctx); err != nil {
 			return err
+		}
+		w.n.alerts.moved("watches")
+	}
+}
+
+// questions asks the Relay and the authority until ctx ends. They may take their time to answer, or never do: the watches go
+// on meanwhile.
+func (w *watches) questions(ctx context.Context) error {
+	tick := time.NewTicker(watchesAsk)
+	defer tick.Stop()
+	for {
+		w.ask(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
 		}
 	}
 }
@@ -252,11 +268,12 @@ func (w *watches) tick(ctx context.Context) error {
 	now, present, policy := w.clock(), w.present(), w.n.policy()
 	w.mu.Lock()
 	w.stats.Policy(policy.Watch)
+	w.settle.Policy(policy.Settlement)
 	found := append(w.stats.Tick(now, present), w.settle.Tick(policy.Settlement, now)...)
-	due, err := w.judgeSettlement(policy, now)
+	due, judged, err := w.judgeSettlement(policy, now)
 	found = append(found, due...)
-	changed := !w.ahead && (w.stats.Judged() || len(found) > 0)
-	standing := w.standing(now, present, policy)
+	changed := judged || w.stats.Judged() || len(found) > 0
+	standing, unsaid := w.standing(now, present, policy), w.stats.Unsaid(present)
 	w.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("watches: %w", err)
@@ -266,12 +283,25 @@ func (w *watches) tick(ctx context.Context) error {
 		return ended(ctx, err)
 	}
 	if changed {
-		if err := w.n.led.Update(w.store); err != nil {
+		if err := w.keep(); err != nil {
 			return fmt.Errorf("watches: %w", err)
 		}
 	}
-	w.recover(standing)
+	w.recover(standing, unsaid)
 	return nil
+}
+
+// keep stores what time alone changed. A page that is counted and not booked yet must not get in with it: it is counted once
+// more if its booking fails. Who books it stores all of it.
+func (w *watches) keep() error {
+	defer w.onePage()()
+	w.mu.Lock()
+	ahead := w.ahead
+	w.mu.Unlock()
+	if ahead {
+		return nil
+	}
+	return w.n.led.Update(w.store)
 }
 
 // ended is no error when the node ends.
@@ -283,7 +313,7 @@ func ended(ctx context.Context, err error) error {
 }
 
 // recover begins the alerts of what stands since before a start, and ends those of what does not stand.
-func (w *watches) recover(standing []risk.Standing) {
+func (w *watches) recover(standing []risk.Standing, unsaid []ledger.AlertCode) {
 	keys := map[ledger.AlertCode]map[string]bool{}
 	for _, code := range watchCodes() {
 		keys[code] = map[string]bool{}
@@ -297,7 +327,9 @@ func (w *watches) recover(standing []risk.Standing) {
 		w.n.alerts.ensure(Alert{Key: key, Code: string(s.Code), Text: s.String()})
 	}
 	for code, but := range keys {
-		w.n.alerts.recoverAll(string(code), but)
+		if !slices.Contains(unsaid, code) {
+			w.n.alerts.recoverAll(string(code), but)
+		}
 	}
 }
 

@@ -45,8 +45,8 @@ func watchAlerts() []AlertKind {
 			Ends: "a snapshot agrees", Do: "Ask the authority and the Relay's operator which rows they count."},
 		{Code: codeSnapshot, Severity: ledger.Warning, Meaning: "The settlement's source cannot be read, or what it holds is no snapshot that the policy's authority signed for this network.",
 			Ends: "a snapshot is read", Do: "Check `[risk] settlement` and the authority's service."},
-		{Code: codeSnapshotStale, Severity: ledger.Warning, Meaning: "The newest snapshot is more than a day older than `settlement.delay`, or counts rows that have not settled here: nothing is compared.",
-			Ends: "a snapshot is compared", Do: "Ask the authority; see whether this node's log stands still."},
+		{Code: codeSnapshotStale, Severity: ledger.Warning, Meaning: "The newest snapshot is more than a day older than `settlement.delay`, or counts rows that have not settled here, or this node's configuration names no source: nothing is compared.",
+			Ends: "a snapshot is compared", Do: "Ask the authority; see whether this node's log stands still; name the source in `[risk] settlement`."},
 	}
 }
 

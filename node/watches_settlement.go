@@ -22,11 +22,25 @@ const snapshotTimeout = 10 * time.Second
 
 // askSettlement reads the source and hands in what it holds.
 func (w *watches) askSettlement(ctx context.Context) {
-	p := w.n.policy().Settlement
-	if p.Authority == (common.Address{}) || w.n.cfg.Settlement == "" {
+	p, source := w.n.policy().Settlement, w.n.cfg.Settlement
+	switch {
+	case p.Authority == (common.Address{}):
+		w.n.alerts.recover(codeSnapshot)
+		w.n.alerts.recover(codeSnapshotStale)
+		return
+	case source == "":
+		w.n.alerts.recover(codeSnapshot)
+		w.n.alerts.ensure(Alert{Code: codeSnapshotStale, Text: "settlement: the policy names an authority, and this node's configuration no source of its snapshots",
+			Hint: "name the file or URL in [risk] settlement of config.toml"})
 		return
 	}
-	snap, err := readSnapshot(ctx, w.n.cfg.Settlement, w.n.network, p.Authority)
+	snap, err := readSnapshot(ctx, source, w.n.network, p.Authority)
+	if err == nil {
+		w.mu.Lock()
+		w.settle.Policy(p)
+		_, err = w.settle.Offer(snap, w.clock())
+		w.mu.Unlock()
+	}
 	switch {
 	case ctx.Err() != nil:
 		return
@@ -34,9 +48,6 @@ func (w *watches) askSettlement(ctx context.Context) {
 		w.n.alerts.raise(Alert{Code: codeSnapshot, Severity: ledger.Warning, Text: "settlement: " + err.Error()})
 	default:
 		w.n.alerts.recover(codeSnapshot)
-		w.mu.Lock()
-		w.settle.Offer(snap)
-		w.mu.Unlock()
 	}
 	w.silentSettlement(p)
 }
@@ -45,25 +56,29 @@ func (w *watches) askSettlement(ctx context.Context) {
 func (w *watches) silentSettlement(p quorum.Settlement) {
 	now := w.clock()
 	w.mu.Lock()
-	text, silent := w.settle.Late()
-	// A node that has just started has not had the time to judge any.
-	if w.settle.Stale(p, now) && w.n.now().Sub(w.n.started) > p.Delay+2*watchesAsk {
-		text, silent = "no snapshot was compared for more than a day", true
-	}
+	text, late := w.settle.Late()
+	stale := w.settle.Stale(p, now)
 	w.mu.Unlock()
-	if silent {
-		w.n.alerts.ensure(Alert{Code: codeSnapshotStale, Severity: ledger.Warning, Text: "settlement: " + text})
+	// A node that has just started has not had the time to judge any: what it said before it ended stands.
+	early := w.n.now().Sub(w.n.started) <= p.Delay+2*watchesAsk
+	switch {
+	case stale && !early:
+		text = "no snapshot was compared for more than a day"
+	case stale && !late:
+		return
+	case !late:
+		w.n.alerts.recover(codeSnapshotStale)
 		return
 	}
-	w.n.alerts.recover(codeSnapshotStale)
+	w.n.alerts.ensure(Alert{Code: codeSnapshotStale, Severity: ledger.Warning, Text: "settlement: " + text})
 }
 
 // judgeSettlement compares the snapshot that is due with the books, with mu held. While rows are held or counted and not
 // stored it waits: they would stand on one side only.
-func (w *watches) judgeSettlement(p quorum.Policy, now uint64) (found []risk.Finding, err error) {
+func (w *watches) judgeSettlement(p quorum.Policy, now uint64) (found []risk.Finding, judged bool, err error) {
 	snap, due := w.settle.Due(p.Settlement, now)
 	if !due || w.ahead || p.Settlement.Authority == (common.Address{}) {
-		return nil, nil
+		return nil, false, nil
 	}
 	var ours risk.Settled
 	var reached, held bool
@@ -79,9 +94,9 @@ func (w *watches) judgeSettlement(p quorum.Policy, now uint64) (found []risk.Fin
 		return err
 	})
 	if err != nil || held {
-		return nil, err
+		return nil, false, err
 	}
-	return w.settle.Judge(p.Settlement, snap, ours, reached, now), nil
+	return w.settle.Judge(p.Settlement, snap, ours, reached, now), true, nil
 }
 
 // readSnapshot reads a file or a URL and verifies what it holds.
@@ -106,8 +121,13 @@ func readSnapshot(ctx context.Context, source string, network common.Hash, autho
 	return signed.Verify(network, authority)
 }
 
-// readFile reads one byte more than a snapshot may have.
+// readFile reads one byte more than a snapshot may have. What is no plain file might be waited for without end.
 func readFile(_ context.Context, path string) ([]byte, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, errors.New("the source is no file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

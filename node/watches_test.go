@@ -50,7 +50,7 @@ func (g *guard) restart(t *testing.T) {
 // page is what intake does with one: count, act, book and store; fail keeps it from being booked.
 func (g *guard) page(t *testing.T, fail error, events ...ledger.Event) {
 	defer g.onePage()()
-	found, err := g.count(events)
+	found, err := g.count(events, false)
 	require.NoError(t, err)
 	require.NoError(t, g.act(found, func(trip func()) error { trip(); return nil }))
 	err = g.n.led.Update(func(tx *ledger.Tx) error {
@@ -97,7 +97,7 @@ func TestARestartKeepsTheWindowAndTheAlert(t *testing.T) {
 	require.NoError(t, g.lab.clear("seen"))
 	g.restart(t)
 	standing := g.n.watchStates()
-	g.recover(standing)
+	g.recover(standing, nil)
 	require.False(t, g.fused(), "what was told before the restart trips nothing again")
 	require.True(t, g.open(string(risk.AlertNew)), "but it stands")
 	g.at = g.at.Add(5 * time.Minute)
@@ -141,7 +141,8 @@ func TestSettlementCountsALogThatWasThereBefore(t *testing.T) {
 
 	judge := func(event, credits uint64) bool {
 		g.at = g.at.Add(time.Hour)
-		g.settle.Offer(risk.Snapshot{Network: g.n.network, Asset: "x", Event: event, Credits: *uint256.NewInt(credits), Taken: uint64(g.at.Unix())})
+		_, err := g.settle.Offer(risk.Snapshot{Network: g.n.network, Asset: "x", Event: event, Credits: *uint256.NewInt(credits), Taken: uint64(g.at.Unix())}, uint64(g.at.Unix()))
+		require.NoError(t, err)
 		g.at = g.at.Add(2 * time.Minute)
 		require.NoError(t, g.tick(t.Context()))
 		return g.open(string(risk.AlertSettlement))

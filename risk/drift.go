@@ -175,6 +175,25 @@ func (d *Drift) Close(w quorum.Watch, at uint64) (found []Finding) {
 	return found
 }
 
+// rewind ends what an own clock that was ahead for a while would leave behind: hours that are judged before they come. What
+// came meanwhile stays in the hour that it was counted in.
+func (d *Drift) rewind(now uint64) {
+	switch {
+	case d.m.First == 0 || now/hourSeconds >= d.m.Next:
+		return
+	case now/hourSeconds < d.m.First:
+		d.learnAnew() // it began in those hours
+		return
+	}
+	d.m.Next, d.m.Newest = now/hourSeconds, now
+	d.level.Clear()
+	for hour, h := range d.hours {
+		if hour < d.m.Next {
+			d.level.Add(&d.level, &h[DriftAll])
+		}
+	}
+}
+
 // learnAnew forgets everything: after a silence that is longer than the memory nothing is usual.
 func (d *Drift) learnAnew() {
 	for h := range d.hours {

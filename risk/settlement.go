@@ -24,6 +24,9 @@ const (
 	// settlementQuiet is how long after its delay a snapshot may be the newest one: an authority that fell silent watches
 	// nobody.
 	settlementQuiet = 24 * time.Hour
+	// settlementAhead is how far an authority's clock may be ahead of this node's. A snapshot that is dated later is a slip,
+	// and would keep every true one out until its time comes.
+	settlementAhead = 5 * time.Minute
 )
 
 // Settlement compares snapshots with what the log adds up to here. The sums are kept by range of ids, so the totals up to
@@ -31,6 +34,7 @@ const (
 type Settlement struct {
 	m     settlementMemory
 	dirty map[uint64]Settled // what was counted since the last flush, by range
+	anew  bool               // the whole log is being counted: the next flush adds to nothing
 }
 
 // settlementMemory is what stands in the database.
@@ -44,6 +48,8 @@ type settlementMemory struct {
 	Late    bool       // the newest snapshot's event is not here though it should be
 	Text    string     // how ours and theirs stand
 	Waiting []Snapshot // at most one: newer, and too young to be judged
+
+	Authority common.Address `rlp:"optional"` // whose snapshots the above are of
 }
 
 // NewSettlement returns one that has seen nothing.
@@ -64,7 +70,20 @@ func LoadSettlement(each Each) (s *Settlement, fresh bool, err error) {
 		}
 		return nil
 	})
+	s.anew = fresh
 	return s, fresh, err
+}
+
+// Policy puts another policy's authority in force. What the one before it signed last is nothing that the new one must be
+// newer than; a deviation that stands goes on until the new one agrees.
+func (s *Settlement) Policy(p quorum.Settlement) {
+	if p.Authority == s.m.Authority || p.Authority == (common.Address{}) {
+		return
+	}
+	if s.m.Authority != (common.Address{}) {
+		s.m.Taken, s.m.Event, s.m.Digest, s.m.Waiting, s.m.Late = 0, 0, common.Hash{}, nil, false
+	}
+	s.m.Authority = p.Authority
 }
 
 // Row counts a row that the books did not hold before.
@@ -80,9 +99,12 @@ func (s *Settlement) Row(e ledger.Event) {
 // Flush adds what was counted to what is stored.
 func (s *Settlement) Flush(get func(key []byte) []byte, put Put) error {
 	for r, add := range s.dirty {
-		sum, err := decodeSum(get(sumKey(r)))
-		if err != nil {
-			return err
+		var sum Settled
+		if !s.anew {
+			var err error
+			if sum, err = decodeSum(get(sumKey(r))); err != nil {
+				return err
+			}
 		}
 		sum.Credits.Add(&sum.Credits, &add.Credits)
 		sum.Debits.Add(&sum.Debits, &add.Debits)
@@ -91,6 +113,7 @@ func (s *Settlement) Flush(get func(key []byte) []byte, put Put) error {
 		}
 	}
 	clear(s.dirty)
+	s.anew = false
 	if err := put([]byte(keySettlement), encodeRLP(s.m)); err != nil {
 		return fmt.Errorf("store settlement: %w", err)
 	}
@@ -141,13 +164,17 @@ func SettledUpTo(id uint64, each Each, rows func(from uint64, fn func(ledger.Eve
 var errEnough = fmt.Errorf("enough rows")
 
 // Offer hands in a verified snapshot. One that is newer than what was judged waits until it is as old as the policy's delay,
-// and keeps its place: an authority that signs one each hour must not keep all of them too young.
-func (s *Settlement) Offer(snap Snapshot) (taken bool) {
+// and keeps its place: an authority that signs one each hour must not keep all of them too young. One that is dated ahead of
+// the own clock fails with [ErrSnapshot].
+func (s *Settlement) Offer(snap Snapshot, now uint64) (taken bool, err error) {
+	if snap.Taken > now+seconds(settlementAhead) {
+		return false, fmt.Errorf("%w: it is taken at %d, which is still to come", ErrSnapshot, snap.Taken)
+	}
 	if len(s.m.Waiting) > 0 || snap.Taken < s.m.Taken || snap.Event < s.m.Event || snap.Digest() == s.m.Digest {
-		return false
+		return false, nil
 	}
 	s.m.Waiting = []Snapshot{snap}
-	return true
+	return true, nil
 }
 
 // Due returns the snapshot that is old enough to be judged: rows that it counts should be here.
@@ -162,13 +189,15 @@ func (s *Settlement) Due(p quorum.Settlement, now uint64) (snap Snapshot, ok boo
 // A deviation in either direction counts: more credits than the authority knows of are invented ones, fewer debits are
 // tasks that nobody paid, and the reverse says that one of both counts wrongly.
 func (s *Settlement) Judge(p quorum.Settlement, snap Snapshot, ours Settled, reached bool, now uint64) []Finding {
-	s.m.Taken, s.m.Event, s.m.Digest, s.m.Waiting = snap.Taken, snap.Event, snap.Digest(), nil
+	s.m.Taken, s.m.Digest, s.m.Waiting = snap.Taken, snap.Digest(), nil
 	began := s.m.Since == 0
 	s.m.Late = !reached
 	if !reached {
+		// Its id says nothing about the next one: a slip in it must not keep every true snapshot out.
 		s.m.Text = fmt.Sprintf("event %d of the snapshot has not settled here", snap.Event)
 		return nil
 	}
+	s.m.Event = snap.Event
 	credits, debits := apart(ours.Credits, snap.Credits), apart(ours.Debits, snap.Debits)
 	s.m.Text = fmt.Sprintf("up to event %d: credits %s here, %s there; debits %s here, %s there",
 		snap.Event, ours.Credits.Dec(), snap.Credits.Dec(), ours.Debits.Dec(), snap.Debits.Dec())
@@ -186,7 +215,8 @@ func (s *Settlement) Judge(p quorum.Settlement, snap Snapshot, ours Settled, rea
 // Tick trips the fuse when a deviation has lasted. It lasts until a snapshot agrees: an authority that falls silent, or is
 // cut off, does not end it.
 func (s *Settlement) Tick(p quorum.Settlement, now uint64) []Finding {
-	if s.m.Since == 0 || s.m.Fused || p.Sustained == 0 || now < s.m.Since+seconds(p.Sustained) {
+	off := p.Authority == (common.Address{}) || p.Sustained == 0
+	if off || s.m.Since == 0 || s.m.Fused || now < s.m.Since+seconds(p.Sustained) {
 		return nil
 	}
 	s.m.Fused = true

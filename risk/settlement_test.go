@@ -139,6 +139,14 @@ func snapshotOf(taken, event, credits, debits uint64) Snapshot {
 	return Snapshot{Network: testNetwork, Asset: "CNX", Event: event, Credits: *uint256.NewInt(credits), Debits: *uint256.NewInt(debits), Taken: taken}
 }
 
+// offer hands in a snapshot that is to be taken.
+func offer(t *testing.T, s *Settlement, snap Snapshot) {
+	t.Helper()
+	taken, err := s.Offer(snap, snap.Taken+1)
+	require.NoError(t, err)
+	require.True(t, taken)
+}
+
 func TestSettlementWithinTheTolerance(t *testing.T) {
 	for name, c := range map[string]struct {
 		ours Settled
@@ -148,7 +156,7 @@ func TestSettlementWithinTheTolerance(t *testing.T) {
 		"fewer credits": {sums(989, 500), true}, "more debits": {sums(1000, 511), true}, "fewer debits": {sums(1000, 489), true},
 	} {
 		s := NewSettlement()
-		require.True(t, s.Offer(snapshotOf(watchStart, 7, 1000, 500)), name)
+		offer(t, s, snapshotOf(watchStart, 7, 1000, 500))
 		found := s.Judge(settlePolicy, s.m.Waiting[0], c.ours, true, watchStart+60)
 		require.Equal(t, c.bad, len(found) == 1, name)
 		st, ok := s.Standing(settlePolicy, watchStart+60)
@@ -163,7 +171,7 @@ func TestSettlementWithinTheTolerance(t *testing.T) {
 func TestSettlementDeviationThatLastsTripsTheFuse(t *testing.T) {
 	s := NewSettlement()
 	judge := func(at uint64, snap Snapshot, ours Settled) []string {
-		require.True(t, s.Offer(snap))
+		offer(t, s, snap)
 		_, due := s.Due(settlePolicy, at)
 		require.True(t, due)
 		return codesOf(s.Judge(settlePolicy, snap, ours, true, at))
@@ -191,7 +199,8 @@ func TestASnapshotKeepsItsPlaceUntilItIsOldEnough(t *testing.T) {
 	p.Delay = time.Hour
 	judged := 0
 	for at := uint64(watchStart); at < watchStart+4*3600; at += 60 {
-		s.Offer(snapshotOf(at, at-watchStart+1, 5, 0))
+		_, err := s.Offer(snapshotOf(at, at-watchStart+1, 5, 0), at)
+		require.NoError(t, err)
 		if snap, due := s.Due(p, at); due {
 			require.GreaterOrEqual(t, at, snap.Taken+3600)
 			s.Judge(p, snap, sums(5, 0), true, at)
@@ -204,29 +213,95 @@ func TestASnapshotKeepsItsPlaceUntilItIsOldEnough(t *testing.T) {
 func TestSnapshotsDoNotGoBack(t *testing.T) {
 	s := NewSettlement()
 	snap := snapshotOf(watchStart, 10, 5, 0)
-	require.True(t, s.Offer(snap))
+	offer(t, s, snap)
 	s.Judge(settlePolicy, snap, sums(5, 0), true, watchStart+60)
-	require.False(t, s.Offer(snap), "the same")
-	require.False(t, s.Offer(snapshotOf(watchStart-1, 11, 5, 0)), "an older one")
-	require.False(t, s.Offer(snapshotOf(watchStart+1, 9, 5, 0)), "of fewer rows")
-	require.True(t, s.Offer(snapshotOf(watchStart+1, 10, 5, 0)))
+	for why, old := range map[string]Snapshot{
+		"the same": snap, "an older one": snapshotOf(watchStart-1, 11, 5, 0), "of fewer rows": snapshotOf(watchStart+1, 9, 5, 0),
+	} {
+		taken, err := s.Offer(old, watchStart+60)
+		require.NoError(t, err)
+		require.False(t, taken, why)
+	}
+	offer(t, s, snapshotOf(watchStart+1, 10, 5, 0))
 }
 
 func TestSettlementWaitsForRowsAndSaysSo(t *testing.T) {
 	s := NewSettlement()
 	snap := snapshotOf(watchStart, 10, 5, 0)
-	s.Offer(snap)
+	offer(t, s, snap)
 	require.Empty(t, s.Judge(settlePolicy, snap, Settled{}, false, watchStart+60))
 	what, late := s.Late()
 	require.True(t, late)
 	require.Contains(t, what, "event 10")
 	next := snapshotOf(watchStart+1, 10, 5, 0)
-	require.True(t, s.Offer(next))
+	offer(t, s, next)
 	s.Judge(settlePolicy, next, sums(5, 0), true, watchStart+120)
 	_, late = s.Late()
 	require.False(t, late)
 	require.False(t, s.Stale(settlePolicy, watchStart+120))
 	require.True(t, s.Stale(settlePolicy, watchStart+2*daySeconds))
+}
+
+// A slip of the authority, or a key that was stolen for an hour, must not keep every later snapshot out.
+func TestAnAuthoritysSlipIsNotForEver(t *testing.T) {
+	s := NewSettlement()
+	_, err := s.Offer(snapshotOf(watchStart*1000, 7, 5, 0), watchStart) // milliseconds
+	require.ErrorIs(t, err, ErrSnapshot)
+	_, err = s.Offer(snapshotOf(1<<63-1, 7, 5, 0), watchStart)
+	require.ErrorIs(t, err, ErrSnapshot)
+
+	odd := snapshotOf(watchStart, 1<<63, 5, 0)
+	offer(t, s, odd)
+	require.Empty(t, s.Judge(settlePolicy, odd, Settled{}, false, watchStart+60))
+	good := snapshotOf(watchStart+1, 10, 5, 0)
+	offer(t, s, good)
+	require.Len(t, s.Judge(settlePolicy, good, sums(500, 0), true, watchStart+120), 1, "the next one is compared")
+}
+
+// Another authority begins anew, but for the deviation that stands; without one nothing trips.
+func TestAnotherAuthorityBeginsAnew(t *testing.T) {
+	s := NewSettlement()
+	s.Policy(settlePolicy)
+	last := snapshotOf(watchStart, 100, 5, 0)
+	offer(t, s, last)
+	s.Judge(settlePolicy, last, sums(500, 0), true, watchStart+60)
+	offer(t, s, snapshotOf(watchStart+50, 100, 5, 0))
+
+	off := settlePolicy
+	off.Authority = common.Address{}
+	s.Policy(off)
+	require.Empty(t, s.Tick(off, watchStart+9999), "a rule that is off trips nothing")
+	other := settlePolicy
+	other.Authority = someone(9)
+	s.Policy(other)
+	_, due := s.Due(other, watchStart+9999)
+	require.False(t, due, "what waited was the other's")
+	st, _ := s.Standing(other, watchStart+60)
+	require.True(t, st.Breached)
+	first := snapshotOf(watchStart-100, 50, 5, 0)
+	offer(t, s, first)
+	require.Empty(t, s.Judge(other, first, sums(5, 0), true, watchStart+70))
+	st, _ = s.Standing(other, watchStart+70)
+	require.False(t, st.Breached)
+}
+
+// What was stored by another version is counted anew, not once more.
+func TestSettlementOfAnotherVersionIsCountedAnew(t *testing.T) {
+	s, disk := NewSettlement(), kept{}
+	row := ledger.Event{ID: 7, Kind: ledger.TaskIncome, Amount: "100"}
+	s.Row(row)
+	require.NoError(t, s.Flush(disk.get, disk.put))
+	delete(disk, keySettlement)
+	s, fresh, err := LoadSettlement(disk.each)
+	require.NoError(t, err)
+	require.True(t, fresh)
+	s.Row(row)
+	require.NoError(t, s.Flush(disk.get, disk.put))
+	s.Row(ledger.Event{ID: 8, Kind: ledger.TaskIncome, Amount: "1"})
+	require.NoError(t, s.Flush(disk.get, disk.put))
+	got, err := SettledUpTo(ledger.RangeSize, disk.each, func(uint64, func(ledger.Event) error) error { return nil })
+	require.NoError(t, err)
+	require.Equal(t, sums(101, 0), got)
 }
 
 // TestSettledUpToAgainstTheLog: sums by range and the rows of one are the rows of all, for any id, order and restarts.
@@ -280,9 +355,9 @@ func TestSettlementOverARestart(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, fresh, "nothing was stored: the log is to be counted")
 	snap := snapshotOf(watchStart, 1, 100, 0)
-	s.Offer(snap)
+	offer(t, s, snap)
 	s.Judge(settlePolicy, snap, sums(200, 0), true, watchStart+60)
-	s.Offer(snapshotOf(watchStart+5, 1, 100, 0))
+	offer(t, s, snapshotOf(watchStart+5, 1, 100, 0))
 	require.NoError(t, s.Flush(disk.get, disk.put))
 	again, fresh, err := LoadSettlement(disk.each)
 	require.NoError(t, err)

@@ -89,8 +89,9 @@ type Watches struct {
 // latch names one breach.
 type latch struct{ rule, subject string }
 
-// maxLatches bounds the breaches that stand at a time. An attack on more accounts than that is told by the first ones.
-const maxLatches = 512
+// maxLatches bounds the breaches that stand at a time of one rule about accounts or destinations, which strangers choose. An
+// attack on more of them is told by the first ones; what it can never do is crowd out another rule.
+const maxLatches = 64
 
 // NewWatches returns watches that have seen nothing.
 func NewWatches(w quorum.Watch) *Watches {
@@ -111,14 +112,36 @@ func (s *Watches) Policy(w quorum.Watch) {
 // Row counts a row that the books did not hold before. unseen says that they never saw its account; present, that this node
 // holds everything that the Relay shows, but for what just came.
 func (s *Watches) Row(e ledger.Event, now uint64, unseen, present bool) (found []Finding) {
-	at := min(e.CreatedAt, now)
-	s.newest = max(s.newest, at)
+	at := s.dated(e, now)
 	s.age(at, e.Account, unseen)
 	found = s.spike(found, s.logTime, byLogTime, at, now, e, unseen)
 	if s.counting(now, present) {
 		found = s.spike(found, s.arrival, byArrival, now, now, e, unseen)
 	}
 	return append(found, s.drift.Credit(s.w, e, at, s.ages.young(s.newest, seconds(s.w.YoungAge), e.Account))...)
+}
+
+// Past counts a row of the history that operators signed: what is usual and who is young begins with it, and nothing is
+// found in it.
+func (s *Watches) Past(e ledger.Event, now uint64, unseen bool) {
+	at := s.dated(e, now)
+	s.age(at, e.Account, unseen)
+	s.drift.Credit(s.w, e, at, s.ages.young(s.newest, seconds(s.w.YoungAge), e.Account))
+}
+
+// dated is a row's log time: no later than now, and the newest one when the row is dated before the window. An old date must
+// not be a way around the ceilings.
+func (s *Watches) dated(e ledger.Event, now uint64) uint64 {
+	at := min(e.CreatedAt, now)
+	s.newest = max(s.newest, at)
+	span := seconds(s.w.Window)
+	if span == 0 {
+		span = hourSeconds
+	}
+	if newest := max(s.newest, s.logTime.time()); at+span < newest {
+		return newest
+	}
+	return at
 }
 
 func seconds(d time.Duration) uint64 { return uint64(d / time.Second) }
@@ -197,11 +220,28 @@ func (s *Watches) rise(found []Finding, is state, now uint64) []Finding {
 	case !is.breached:
 		delete(s.begun, is.latch)
 		return found
-	case stands || len(s.begun) >= maxLatches:
+	case stands || s.crowded(is.rule):
 		return found
 	}
 	s.begun[is.latch] = now
 	return append(found, is.finding())
+}
+
+// ofStrangers reports whether a rule has a breach for each account or destination.
+func ofStrangers(rule string) bool { return rule == ruleAccountRows || rule == ruleDestinations }
+
+// crowded reports whether no further breach of a rule is held.
+func (s *Watches) crowded(rule string) bool {
+	if !ofStrangers(rule) || len(s.begun) < maxLatches {
+		return false
+	}
+	n := 0
+	for l := range s.begun {
+		if l.rule == rule {
+			n++
+		}
+	}
+	return n >= maxLatches
 }
 
 func (is state) finding() Finding {
@@ -254,9 +294,13 @@ func (s *Watches) youngShare() state {
 	return is
 }
 
-// Request counts a withdrawal that the list had not shown before.
-func (s *Watches) Request(w ledger.Withdrawal, now uint64) (found []Finding) {
+// Request counts a withdrawal that the list had not shown before. While this node is present it is of now, whatever the
+// Relay says: an old date must not be a way around the rule.
+func (s *Watches) Request(w ledger.Withdrawal, now uint64, present bool) (found []Finding) {
 	at := min(w.CreatedAt, now)
+	if present {
+		at = now
+	}
 	s.dest.advance(now)
 	if s.w.DestinationSources == 0 || w.To == w.Account || at+daySeconds <= now {
 		return nil
@@ -272,6 +316,7 @@ func (s *Watches) sources(to common.Address, n uint64) state {
 
 // Tick tells the watches the time: it ends what passed, and judges what time alone makes true. present is as in Row.
 func (s *Watches) Tick(now uint64, present bool) (found []Finding) {
+	s.clockBack(now)
 	s.counting(now, present)
 	s.arrival.advance(now)
 	s.dest.advance(now)
@@ -287,6 +332,15 @@ func (s *Watches) Tick(now uint64, present bool) (found []Finding) {
 	}
 	found = s.rise(found, s.youngShare(), now)
 	return s.rise(found, s.lag(now, present), now)
+}
+
+// clockBack ends what an own clock that was ahead for a while would leave behind: windows that count nothing until the time
+// comes that it had shown.
+func (s *Watches) clockBack(now uint64) {
+	s.arrival.rewind(now)
+	s.logTime.rewind(now)
+	s.present, s.newest = min(s.present, now), min(s.newest, now)
+	s.drift.rewind(now)
 }
 
 // again asks the rule of a breach once more.
@@ -322,6 +376,8 @@ func (s *Watches) lag(now uint64, present bool) state {
 // Skew judges the Relay's clock, which shows whole seconds: said at a moment between sent and came by the own clock.
 func (s *Watches) Skew(said uint64, sent, came time.Time) []Finding {
 	if s.w.SkewMax == 0 {
+		s.skew = state{}
+		delete(s.begun, latch{ruleSkew, ""})
 		return nil
 	}
 	off := ClockSkew(said, sent, came)
@@ -341,6 +397,21 @@ func ClockSkew(said uint64, sent, came time.Time) time.Duration {
 		return sent.Sub(to)
 	}
 	return 0
+}
+
+// Unsaid lists the alerts that nothing can be said about now: what they are about was not read since the start, or is not
+// read to its end. They stand as they stood.
+func (s *Watches) Unsaid(present bool) (out []ledger.AlertCode) {
+	if s.tariff.rule == "" {
+		out = append(out, AlertTariff)
+	}
+	if s.w.SkewMax > 0 && s.skew.rule == "" {
+		out = append(out, AlertSkew)
+	}
+	if s.w.LagMax > 0 && (s.newest == 0 || !present) {
+		out = append(out, AlertLag)
+	}
+	return out
 }
 
 // Standing lists every rule of the watches that is on, in a fixed order.
@@ -371,7 +442,7 @@ func (s *Watches) Standing(now uint64, present bool) (out []Standing) {
 	}
 	slices.SortFunc(rest, func(a, b latch) int { return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.subject, b.subject)) })
 	for _, l := range rest {
-		if l.rule == ruleAccountRows || l.rule == ruleDestinations {
+		if ofStrangers(l.rule) {
 			is, _ := s.again(l)
 			add(is)
 		}

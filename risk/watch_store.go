@@ -36,21 +36,20 @@ func (s *Watches) Load(each Each) (err error) {
 	if s.drift, err = LoadDrift(each); err != nil {
 		return err
 	}
-	s.newest = s.drift.m.Newest
 	return nil
 }
 
 // Remember fills the windows by log time with rows of before a start. Nothing is found in them: it was told when they came.
 func (s *Watches) Remember(e ledger.Event, now uint64) {
-	at := min(e.CreatedAt, now)
-	s.newest = max(s.newest, at)
+	at := s.dated(e, now)
 	if s.w.Window == 0 {
 		return
 	}
+	// A first row that was dated before the window was counted later than its own date.
 	first, known := s.ages.first[e.Account]
-	unseen := known && first == at && !s.counted[e.Account]
+	unseen := known && first >= at && !s.counted[e.Account]
 	if unseen {
-		s.counted[e.Account] = true
+		s.counted[e.Account], at = true, first
 	}
 	ofAccount := s.logTime.add(at, e.Account, unseen)
 	if above(ofAccount, s.w.AccountLogsMax) {

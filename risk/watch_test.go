@@ -115,7 +115,7 @@ func TestASpikeCannotHideBehindDatesOrShortSilences(t *testing.T) {
 	for i := range uint64(4) {
 		found = append(found, codesOf(w.Row(income(i+1, someone(0), watchStart-10_000*i, "1"), watchStart+50, false, false))...)
 	}
-	require.Equal(t, []string{"rows-spike by arrival FUSE"}, found, "fifty seconds without an answer are no absence")
+	require.Equal(t, []string{"rows-spike by log time FUSE", "rows-spike by arrival FUSE"}, found, "fifty seconds without an answer are no absence")
 
 	w = NewWatches(quorum.Watch{Window: time.Minute, LogsMax: 3})
 	for i := range uint64(4) {
@@ -245,7 +245,7 @@ func TestYoungAccountsEarnMuchOfADay(t *testing.T) {
 func TestOneDestinationBehindManyAccounts(t *testing.T) {
 	w := NewWatches(quorum.Watch{DestinationSources: 2})
 	ask := func(account, to int, at uint64) []string {
-		return codesOf(w.Request(ledger.Withdrawal{Account: someone(account), To: someone(to), CreatedAt: at}, at))
+		return codesOf(w.Request(ledger.Withdrawal{Account: someone(account), To: someone(to), CreatedAt: at}, at, false))
 	}
 	require.Empty(t, ask(1, 50, watchStart))
 	require.Empty(t, ask(1, 50, watchStart+1), "the same account again")

@@ -52,6 +52,16 @@ func (w *window) advance(at uint64) {
 	w.head = slot
 }
 
+// time is the beginning of the newest slot, unix seconds.
+func (w *window) time() uint64 { return w.head * w.step }
+
+// rewind begins anew when the newest slot is so far ahead of the time that what happens now would not be counted.
+func (w *window) rewind(now uint64) {
+	if now/w.step+w.live <= w.head {
+		*w = window{step: w.step, live: w.live, head: now / w.step, by: map[common.Address]uint64{}}
+	}
+}
+
 func (w *window) clear(s *windowSlot) {
 	w.rows -= s.rows
 	w.unseen -= s.unseen
