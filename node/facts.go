@@ -2,6 +2,8 @@ package node
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -171,25 +173,35 @@ func (c *core) hearClear(s quorum.Signed[quorum.Clear]) {
 }
 
 // trip blows this node's fuse: durable first, then everyone is told.
-func (c *core) trip(code, reason string) { c.tripScope(quorum.ScopeAll, "", code, reason) }
+func (c *core) trip(code, reason string) {
+	_ = c.tripScope(quorum.ScopeAll, "", code, reason) // the core stops by itself when it fails
+}
 
-func (c *core) tripScope(scope quorum.Scope, target, code, reason string) {
+
+// tripScope fails when no more lanes and accounts can be halted. Whatever else goes wrong stops the node.
+func (c *core) tripScope(scope quorum.Scope, target, code, reason string) error {
 	var raw []byte
 	body := quorum.Halt{
 		Epoch: c.state.Roster.Epoch, Scope: scope, Target: target, Code: quorum.ClipText(code), Reason: quorum.ClipText(reason),
 		Time: uint64(c.now().UnixMilli()),
 	}
-	ok := c.update("trip fuse", func(tx *ledger.Tx) (err error) {
+	err := c.led.Update(func(tx *ledger.Tx) (err error) {
 		raw, err = tx.TripFuse(body, func(b quorum.Halt) (quorum.Signed[quorum.Halt], error) {
 			return quorum.Sign(c.key, c.network, b)
 		})
 		return err
 	})
-	if ok {
-		c.alerts.raise(alertFuse(code, reason))
-		c.publish(topicFacts, raw)
-		c.signer.reconsider(c)
+	switch {
+	case errors.Is(err, ledger.ErrFull) && scope != quorum.ScopeAll:
+		return fmt.Errorf("%w: too many lanes and accounts are halted: halt everything, or resume some", err)
+	case err != nil:
+		c.stop(fmt.Errorf("trip fuse: %w", err))
+		return err
 	}
+	c.alerts.raise(alertFuse(code, reason))
+	c.publish(topicFacts, raw)
+	c.signer.reconsider(c)
+	return nil
 }
 
 // clear mends this node's fuse on its operator's word.
@@ -221,7 +233,7 @@ const (
 // ownFacts returns what this node said that still matters to others: its view, its halts and their ends, and open
 // verdicts, the next ones with each call when there are many.
 func (c *core) ownFacts() [][]byte {
-	var halts, verdicts [][]byte
+	var ended, halts, verdicts [][]byte
 	var last uint64
 	err := c.led.View(func(tx *ledger.Tx) error {
 		err := tx.OwnVerdicts(func(wid uint64, raw []byte) error {
@@ -239,7 +251,7 @@ func (c *core) ownFacts() [][]byte {
 			case h.Stands():
 				halts = append(halts, h.Raw)
 			case len(h.Cleared) > 0:
-				halts = append(halts, h.Cleared) // who missed it would count this member as halted for ever
+				ended = append(ended, h.Cleared) // who missed it would count this member as halted for ever
 			}
 			return nil
 		})
@@ -252,6 +264,7 @@ func (c *core) ownFacts() [][]byte {
 	if len(verdicts) < maxToldVerdicts {
 		c.told = 0
 	}
+	halts = append(ended, halts...) // what stands matters most
 	out := append(halts[max(0, len(halts)-maxToldHalts):], verdicts...)
 	if v, ok := c.pool.views[c.self]; ok {
 		out = append(out, v.Bytes())

@@ -358,7 +358,8 @@ type HaltTarget struct {
 	Account *common.Address `json:"account,omitempty"`
 }
 
-// HaltOn blows this node's fuse for a lane or an account, or for everything. It fails with [ErrTarget].
+// HaltOn blows this node's fuse for a lane or an account, or for everything. It fails with [ErrTarget], and with
+// [ledger.ErrFull] when hundreds of them are halted.
 func (n *Node) HaltOn(ctx context.Context, t HaltTarget, reason string) error {
 	scope, target := quorum.ScopeAll, ""
 	switch {
@@ -372,5 +373,7 @@ func (n *Node) HaltOn(ctx context.Context, t HaltTarget, reason string) error {
 	case t.Account != nil:
 		scope, target = quorum.ScopeAccount, t.Account.Hex()
 	}
-	return n.core.ask(ctx, func() { n.core.tripScope(scope, target, "operator", reason) })
+	var tripped error
+	err := n.core.ask(ctx, func() { tripped = n.core.tripScope(scope, target, "operator", reason) })
+	return errors.Join(err, tripped)
 }

@@ -97,7 +97,7 @@ func classify(err error) *Error {
 		return own
 	case errors.Is(err, node.ErrUnknown):
 		return fail(CodeUnknown, "%s", err)
-	case errors.Is(err, node.ErrTarget):
+	case errors.Is(err, node.ErrTarget), errors.Is(err, ledger.ErrFull):
 		return fail(CodeTarget, "%s", err)
 	case errors.Is(err, ledger.ErrNetworkHalted):
 		return fail(CodeNetworkHalted, "%s", err)
