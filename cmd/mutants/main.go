@@ -78,14 +78,17 @@ func choose(only string, n int, now time.Time) ([]mutant, error) {
 var errSurvived = errors.New("a broken rule was not noticed")
 
 func hunt(ctx context.Context, chosen []mutant) error {
-	killed := 0
+	killed, broken := 0, 0
 	for _, m := range chosen {
 		began := time.Now()
 		survived, err := m.run(ctx)
 		took := time.Since(began).Round(time.Second)
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case err != nil:
-			return fmt.Errorf("mutant %s: %w", m.name, err)
+			broken++
+			fmt.Printf("BROKEN   %-32s %5s  %v\n", m.name, took, err)
 		case survived:
 			fmt.Printf("SURVIVED %-32s %5s  %s\n", m.name, took, m.rule)
 		default:
@@ -93,7 +96,10 @@ func hunt(ctx context.Context, chosen []mutant) error {
 			fmt.Printf("killed   %-32s %5s  %s\n", m.name, took, m.rule)
 		}
 	}
-	fmt.Printf("%d mutants, %d killed, %d survived\n", len(chosen), killed, len(chosen)-killed)
+	if broken > 0 {
+		fmt.Printf("%d that cannot be tried\n", broken)
+	}
+	fmt.Printf("%d mutants, %d killed, %d survived\n", len(chosen), killed, len(chosen)-killed-broken)
 	if killed < len(chosen) {
 		return errSurvived
 	}
