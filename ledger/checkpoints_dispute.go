@@ -77,7 +77,8 @@ func (d RangeDispute) key() []byte {
 }
 
 // PutRangeDispute keeps a dispute and freezes the accounts that it names, in one transaction. added is false when it is
-// known, or when no room is left among those that stand; the accounts are frozen all the same.
+// known, or when no room is left among those that stand. One that freezes is always kept, or nothing would thaw what it froze:
+// without room as part of another one on its range, and beyond the bound when there is none.
 func (tx *Tx) PutRangeDispute(d RangeDispute) (added bool, err error) {
 	var ids []uint64
 	for _, r := range d.Diffs {
@@ -94,10 +95,33 @@ func (tx *Tx) PutRangeDispute(d RangeDispute) (added bool, err error) {
 		return false, nil
 	}
 	if ok, err := tx.roomForDispute(d); err != nil || !ok {
-		return false, err
+		if joined, fail := tx.joinDispute(d); err != nil || fail != nil || joined || len(d.Frozen) == 0 {
+			return false, errors.Join(err, fail)
+		}
 	}
 	return true, errors.Join(tx.put(bucketRangeDisputes, d.key(), d),
 		tx.Audit("range-differs", fmt.Sprintf("range %d, %s, %d rows", d.Range, d.Level, uint64(len(d.Diffs))+d.More)))
+}
+
+// joinDispute adds what a dispute froze to a standing one that froze on the same range.
+func (tx *Tx) joinDispute(d RangeDispute) (joined bool, err error) {
+	if len(d.Frozen) == 0 {
+		return false, nil
+	}
+	var with *RangeDispute
+	err = tx.rangeDisputes(be64(d.Range), func(o RangeDispute) error {
+		if with == nil && o.Over == 0 && len(o.Frozen) > 0 {
+			with = &o
+		}
+		return nil
+	})
+	if err != nil || with == nil {
+		return false, err
+	}
+	with.Frozen = append(with.Frozen, d.Frozen...)
+	slices.SortFunc(with.Frozen, common.Address.Cmp)
+	with.Frozen = slices.Compact(with.Frozen)
+	return true, tx.put(bucketRangeDisputes, with.key(), *with)
 }
 
 func (tx *Tx) roomForDispute(of RangeDispute) (bool, error) {

@@ -297,6 +297,20 @@ func TestDisputesEndWhenTheRangeAgrees(t *testing.T) {
 		require.Equal(t, i < MaxDisputes, put(d), "the one that is over makes room, those that stand do not")
 	}
 	p.check()
+
+	// Whatever stands: what is frozen thaws with its range.
+	p.books(2*RangeSize+5, 3*RangeSize+5)
+	p.signDue()
+	for i := range byte(2) {
+		d.Range, d.Level, d.From, d.Frozen = 2, DisputeSplit, testAccount(50+int(i)), []common.Address{testAccount(30 + int(i))}
+		d.Own = []byte{i}
+		require.Equal(t, i == 0, put(d), "another one on the range joins it")
+	}
+	require.Equal(t, uint64(2), frozen())
+	s2 := p.rangeState(2)
+	same := RangeSum{Range: 2, Count: s2.Own.Count, Hash: s2.Own.Hash}
+	p.hear(p.word(1, same), p.word(2, same), p.word(3, same))
+	require.Zero(t, frozen())
 }
 
 // The differences of two logs are exactly what makes one of the other.

@@ -121,8 +121,11 @@ func (c *core) disputeOf(tx *ledger.Tx, q quarrel, from common.Address, theirs [
 			missing = append(missing, byID[row.ID])
 			continue
 		}
-		if q.level != ledger.DisputeOne {
-			d.Frozen = append(d.Frozen, accountsOf(row)...)
+		for _, a := range accountsOf(row) {
+			// Operators that resolved the account up to here have judged the row: it freezes nothing a second time.
+			if q.level != ledger.DisputeOne && tx.ResolvedUpTo(a) < row.ID {
+				d.Frozen = append(d.Frozen, a)
+			}
 		}
 	}
 	d.Booked = uint64(len(missing))

@@ -292,6 +292,37 @@ func TestWeightOfWords(t *testing.T) {
 	require.False(t, stands, "it agrees again")
 }
 
+// Operators who resolved an account have judged the row that the members quarrel about: it does not freeze the account again,
+// however long the range differs. A row beyond their list does.
+func TestAResolvedAccountStaysFree(t *testing.T) {
+	mine := []ledger.Event{row(1, 1, "5")}
+	theirs := []ledger.Event{row(1, 1, "5"), row(2, 2, "7")}
+	l := newRangeLab(t, mine...)
+	l.onPolicy = func(quorum.Policy) {}
+	l.serves(1, theirs...)
+	l.serves(2, theirs...)
+	now := time.Now()
+	l.hears(7, theirs, 1, 2)
+	l.ticks(now, 1)
+	l.ticks(now.Add(grace), 3)
+	require.Equal(t, []ledger.FreezeCode{ledger.FreezeRange}, l.frozen(2))
+
+	l.decree(quorum.Resolve{File: nextPolicy(2, 300), Reason: "r", Accounts: []quorum.Rewrite{{Account: common.Address{2}, UpTo: 2}}})
+	require.Empty(t, l.frozen(2))
+	l.ticks(now.Add(2*grace), 3)
+	require.Empty(t, l.frozen(2))
+	_, stands := l.alert(codeRange)
+	require.True(t, stands, "the range still differs")
+
+	more := append(slices.Clone(theirs), row(3, 2, "1"))
+	l.serves(1, more...)
+	l.serves(2, more...)
+	l.hears(8, more, 1, 2)
+	l.ticks(now.Add(3*grace), 1)
+	l.ticks(now.Add(4*grace), 3)
+	require.Equal(t, []ledger.FreezeCode{ledger.FreezeRange}, l.frozen(2))
+}
+
 // A replay signs every range and gossips the newest alone.
 func TestAReplayDoesNotFlood(t *testing.T) {
 	l := newRangeLab(t)

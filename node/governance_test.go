@@ -33,6 +33,29 @@ func (l *lab) policyAction(wait int, serial uint64, operators ...int) quorum.Sig
 	return l.policyActionAt(signedAt(), wait, serial, operators...)
 }
 
+// decree decides what q operators signed.
+func (l *lab) decree(body quorum.ActionBody) {
+	l.t.Helper()
+	a, err := quorum.NewAction(l.state.Roster.Epoch, l.state.Policy.Version, l.state.Serial+1, body)
+	require.NoError(l.t, err)
+	by := []int{0, 1, 2}
+	slices.SortFunc(by, func(x, y int) int { return operatorAddress(x).Cmp(operatorAddress(y)) })
+	s := quorum.SignedAction{Action: a}
+	for _, i := range by {
+		e, err := quorum.SignAction(testKey("operator", i), l.network, a, signedAt())
+		require.NoError(l.t, err)
+		s.Signatures = append(s.Signatures, e)
+	}
+	v, err := s.Open(l.network, l.state.Roster)
+	require.NoError(l.t, err)
+	for _, view := range l.views(l.state.Height, uint64(time.Now().UnixMilli())) {
+		l.pool.addView(view)
+	}
+	b, err := l.state.BuildAction(v, l.pool.viewList())
+	require.NoError(l.t, err)
+	require.NoError(l.t, l.hearDecision(l.decision(b)))
+}
+
 // signedAt is when operators sign in these tests, the same for the whole run: the same action twice is the same bytes.
 var signedAt = sync.OnceValue(func() uint64 { return uint64(time.Now().UnixMilli()) })
 
