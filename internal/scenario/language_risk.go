@@ -7,6 +7,7 @@ import (
 
 	"conclave/internal/simnet"
 	"conclave/node"
+	"conclave/quorum"
 )
 
 // rules is what the rules of risk are about: who is denied, who objects, and how one rule stands.
@@ -36,6 +37,14 @@ func rules() []command {
 			p.cfg.Policy["limits.deny"] = fmt.Sprintf("[%q]", simnet.AddressOf(a["NAME"]).Hex())
 			return nil
 		}},
+		{"policy denies NAME by WHO…", false, signed(func(p *player, a args) (quorum.ActionBody, error) {
+			file, err := p.w.NextPolicy(p.ctx, "", "")
+			more := fmt.Sprintf("\n[limits]\ndeny = [%q]\n", simnet.AddressOf(a["NAME"]).Hex())
+			return quorum.PolicyChange{File: append(file, more...)}, err
+		})},
+		{"user NAME binds the benefit address of OTHER", false, func(p *player, a args) error {
+			return p.w.BindTo(p.ctx, p.w.User(a["NAME"]), p.w.User(a["OTHER"]).Name)
+		}},
 		{"operator N objects to REQUEST", false, objects(func(p *player, c *simnet.Custodian, wid uint64) error {
 			late, err := c.Node.Object(p.ctx, wid, "the story says so")
 			if err == nil && late {
@@ -46,6 +55,19 @@ func rules() []command {
 		{"operator N no longer objects to REQUEST", false, objects(func(p *player, c *simnet.Custodian, wid uint64) error {
 			return c.Node.EndObjection(p.ctx, wid)
 		})},
+		{"expect no objections", false, func(p *player, _ args) error {
+			return p.w.Until(patience, func() error {
+				for _, c := range p.w.Custodians {
+					if c.Node == nil {
+						continue
+					}
+					if list, err := c.Node.Objections(); err != nil || len(list) > 0 {
+						return errors.Join(err, fmt.Errorf("custodian %d holds %d objections", c.Index, len(list)))
+					}
+				}
+				return nil
+			})
+		}},
 		{"expect REQUEST rule RULE OUTCOME", false, (*player).expectRuled},
 		{"expect REQUEST rule RULE OUTCOME on WHO…", false, (*player).expectRuled},
 	}

@@ -75,8 +75,11 @@ func (w *World) Deposit(ctx context.Context, u *User, wei *big.Int) error {
 }
 
 // Bind binds a fresh benefit address on the chain and waits until a block holds it.
-func (w *World) Bind(ctx context.Context, u *User) error {
-	to := place("benefit of " + u.Name)
+func (w *World) Bind(ctx context.Context, u *User) error { return w.BindTo(ctx, u, u.Name) }
+
+// BindTo binds the benefit address of the user with that name.
+func (w *World) BindTo(ctx context.Context, u *User, name string) error {
+	to := place("benefit of " + name)
 	tx, err := w.Chain.Bind(u.key, to)
 	if err != nil {
 		return fmt.Errorf("bind: %w", err)
