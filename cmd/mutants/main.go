@@ -130,19 +130,26 @@ func (m mutant) run(ctx context.Context) (survived bool, err error) {
 	return true, nil
 }
 
-// overlay writes the mutant's file, and what tells the Go tool to read it instead of the real one.
+// overlay writes the mutant's files, and what tells the Go tool to read them instead of the real ones.
 func (m mutant) overlay(root, dir string) (string, error) {
-	src, err := m.mutate(root)
+	files, err := m.mutate(root)
 	if err != nil {
 		return "", err
 	}
-	instead := filepath.Join(dir, "mutant.go")
-	raw, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, filepath.FromSlash(m.file)): instead}})
+	replace := map[string]string{}
+	for name, src := range files {
+		instead := filepath.Join(dir, fmt.Sprintf("mutant%d.go", len(replace)))
+		if err := os.WriteFile(instead, src, 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(root, filepath.FromSlash(name))] = instead
+	}
+	raw, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "overlay.json")
-	return path, errors.Join(os.WriteFile(instead, src, 0o600), os.WriteFile(path, raw, 0o600))
+	return path, os.WriteFile(path, raw, 0o600)
 }
 
 // pass runs the tests over the overlay. What is not built, and an expression that names no test, is an error: it would look

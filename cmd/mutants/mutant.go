@@ -15,11 +15,16 @@ import (
 
 // mutant is one broken rule.
 type mutant struct {
-	name     string // short, without blanks, once in all files
-	rule     string // what it breaks, in words
+	name  string // short, without blanks, once in all files
+	rule  string // what it breaks, in words
+	edits []edit
+	tests []killer
+}
+
+// edit is one place that is changed.
+type edit struct {
 	file     string // slash path below the module's root
 	old, new string // whole lines; old stands in file exactly once
-	tests    []killer
 }
 
 // killer is a package and the tests of it that must fail, as one expression for -run.
@@ -27,9 +32,9 @@ type killer struct{ pkg, run string }
 
 var mutantName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
-// parseMutants reads a file of rules/: blocks that begin with a line `mutant NAME`, then `rule`, `file`, one or more
-// `test PACKAGE EXPRESSION`, then the lines taken away, each behind a minus, and the lines put there, each behind a plus.
-// Lines behind # are for people. Text of the source keeps its tabs.
+// parseMutants reads a file of rules/: blocks that begin with a line `mutant NAME`, then `rule`, one or more `test
+// PACKAGE EXPRESSION`, and for each place a `file`, the lines taken away, each behind a minus, and the lines put there, each
+// behind a plus. Lines behind # are for people. Text of the source keeps its tabs.
 func parseMutants(text string) ([]mutant, error) {
 	var out []mutant
 	for n, line := range strings.Split(text, "\n") {
@@ -57,14 +62,20 @@ func parseMutants(text string) ([]mutant, error) {
 
 func (m *mutant) take(line, word, rest string) error {
 	switch {
-	case line[0] == '-':
-		m.old += line[1:] + "\n"
-	case line[0] == '+':
-		m.new += line[1:] + "\n"
+	case line[0] == '-' || line[0] == '+':
+		if len(m.edits) == 0 {
+			return errors.New("no file is named before it")
+		}
+		e := &m.edits[len(m.edits)-1]
+		if line[0] == '-' {
+			e.old += line[1:] + "\n"
+		} else {
+			e.new += line[1:] + "\n"
+		}
 	case word == "rule":
 		m.rule = rest
 	case word == "file":
-		m.file = rest
+		m.edits = append(m.edits, edit{file: rest})
 	case word == "test":
 		pkg, run, ok := strings.Cut(rest, " ")
 		if !ok {
@@ -81,10 +92,13 @@ func (m mutant) check() error {
 	switch {
 	case !mutantName.MatchString(m.name):
 		return errors.New("the name is letters, digits and dashes")
-	case m.rule == "" || m.file == "" || len(m.tests) == 0:
+	case m.rule == "" || len(m.edits) == 0 || len(m.tests) == 0:
 		return errors.New("rule, file and test are needed")
-	case m.old == "" || m.old == m.new:
-		return errors.New("it changes nothing")
+	}
+	for _, e := range m.edits {
+		if e.file == "" || e.old == "" || e.old == e.new {
+			return errors.New("an edit changes nothing")
+		}
 	}
 	return nil
 }
@@ -121,17 +135,27 @@ func load(dir string) ([]mutant, error) {
 	return all, nil
 }
 
-// mutate returns the file's source with the rule broken. It fails when the lines do not stand there exactly once, or when
-// what comes out is no Go.
-func (m mutant) mutate(root string) ([]byte, error) {
-	src, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(m.file)))
-	if err != nil {
-		return nil, err
+// mutate returns the source of each file that the mutant changes, by its name. It fails when lines do not stand there exactly
+// once, or when what comes out is no Go.
+func (m mutant) mutate(root string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, e := range m.edits {
+		src, ok := out[e.file]
+		if !ok {
+			var err error
+			if src, err = os.ReadFile(filepath.Join(root, filepath.FromSlash(e.file))); err != nil {
+				return nil, err
+			}
+		}
+		if n := bytes.Count(src, []byte(e.old)); n != 1 {
+			return nil, fmt.Errorf("%s holds the lines %d times, not once", e.file, n)
+		}
+		out[e.file] = bytes.Replace(src, []byte(e.old), []byte(e.new), 1)
 	}
-	if n := bytes.Count(src, []byte(m.old)); n != 1 {
-		return nil, fmt.Errorf("%s holds the lines %d times, not once", m.file, n)
+	for name, src := range out {
+		if _, err := parser.ParseFile(token.NewFileSet(), name, src, 0); err != nil {
+			return nil, err
+		}
 	}
-	out := bytes.Replace(src, []byte(m.old), []byte(m.new), 1)
-	_, err = parser.ParseFile(token.NewFileSet(), m.file, out, 0)
-	return out, err
+	return out, nil
 }

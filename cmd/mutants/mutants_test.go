@@ -53,12 +53,12 @@ func anyTest(t *testing.T, dir string, match *regexp.Regexp) bool {
 }
 
 func TestParseMutants(t *testing.T) {
-	good := "# a note\nmutant one\nrule what\nfile x/y.go\ntest ./x TestA|TestB\ntest ./z TestC\n-\ta := 1\n+\ta := 2\n\nmutant two\nrule other\nfile z.go\ntest . TestD\n-\tgone()\n"
+	good := "# a note\nmutant one\nrule what\nfile x/y.go\ntest ./x TestA|TestB\ntest ./z TestC\n-\ta := 1\n+\ta := 2\n\nmutant two\nrule other\nfile z.go\ntest . TestD\n-\tgone()\nfile w.go\n-\tb()\n+\tc()\n"
 	some, err := parseMutants(good)
 	require.NoError(t, err)
 	require.Equal(t, []mutant{
-		{"one", "what", "x/y.go", "\ta := 1\n", "\ta := 2\n", []killer{{"./x", "TestA|TestB"}, {"./z", "TestC"}}},
-		{"two", "other", "z.go", "\tgone()\n", "", []killer{{".", "TestD"}}},
+		{"one", "what", []edit{{"x/y.go", "\ta := 1\n", "\ta := 2\n"}}, []killer{{"./x", "TestA|TestB"}, {"./z", "TestC"}}},
+		{"two", "other", []edit{{"z.go", "\tgone()\n", ""}, {"w.go", "\tb()\n", "\tc()\n"}}, []killer{{".", "TestD"}}},
 	}, some)
 	for name, bad := range map[string]string{
 		"nothing begun":  "rule what\n",
