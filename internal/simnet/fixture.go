@@ -42,7 +42,7 @@ func (f *Fixture) found(g quorum.Genesis, keys []*ecdsa.PrivateKey) (founding, e
 	if known, ok := f.founded[g.ID()]; ok {
 		return known, nil
 	}
-	made, err := found(g, keys)
+	made, err := found(g, keys, f.shares[g.Members[0].Address].Transcript())
 	if err == nil {
 		f.founded[g.ID()] = made
 	}

@@ -166,13 +166,13 @@ type founding struct {
 
 // found decides height 1 with the fixtures' ceremony. Its VIEWs and votes are of a time before any custodian's own: they
 // carry counter zero, which no node ever gives.
-func found(g quorum.Genesis, keys []*ecdsa.PrivateKey) (founding, error) {
+func found(g quorum.Genesis, keys []*ecdsa.PrivateKey, t quorum.Transcript) (founding, error) {
 	var none founding
 	state, err := batch.NewState(g)
 	if err != nil {
 		return none, err
 	}
-	action, err := tsstest.Ceremony(g.ID(), g.Members)
+	action, err := tsstest.Ceremony(g.ID(), g.Members, t)
 	if err != nil {
 		return none, err
 	}

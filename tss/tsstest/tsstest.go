@@ -87,12 +87,9 @@ func PayerKey() (*ecdsa.PrivateKey, error) {
 }
 
 // Ceremony is what the fixtures' key generation would bring to the decision of height 1 on a network: all members'
-// signatures over the transcript, and one canary. members must be the fixtures' committee.
-func Ceremony(network common.Hash, members []quorum.Member) (quorum.MembersAction, error) {
-	shares, err := Shares()
-	if err != nil {
-		return quorum.MembersAction{}, err
-	}
+// signatures over the transcript, and one canary. members must be the fixtures' committee, t the transcript of any of
+// their shares, which whoever has loaded them need not prove again.
+func Ceremony(network common.Hash, members []quorum.Member, t quorum.Transcript) (quorum.MembersAction, error) {
 	payer, err := PayerKey()
 	if err != nil {
 		return quorum.MembersAction{}, err
@@ -101,7 +98,6 @@ func Ceremony(network common.Hash, members []quorum.Member) (quorum.MembersActio
 	for i := range Members {
 		keys[MemberAddress(i)] = MemberKey(i)
 	}
-	t := shares[MemberAddress(0)].Transcript()
 	action := quorum.MembersAction{Epoch: t.Epoch, Members: members, Transcript: t}
 	digest := quorum.Digest(quorum.KindTranscript, network, t)
 	for _, m := range t.Members {

@@ -36,7 +36,9 @@ func TestCeremony(t *testing.T) {
 		})
 	}
 	network := common.Hash{7}
-	action, err := Ceremony(network, members)
+	shares, err := Shares()
+	require.NoError(t, err)
+	action, err := Ceremony(network, members, shares[MemberAddress(0)].Transcript())
 	require.NoError(t, err)
 	roster, err := action.Verify(network)
 	require.NoError(t, err)
@@ -45,8 +47,6 @@ func TestCeremony(t *testing.T) {
 	require.Error(t, err)
 
 	key, err := PayerKey()
-	require.NoError(t, err)
-	shares, err := Shares()
 	require.NoError(t, err)
 	require.Equal(t, shares[MemberAddress(0)].Payer(), crypto.PubkeyToAddress(key.PublicKey))
 }
