@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -80,6 +81,21 @@ func TestTheFilesAreOneExample(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, member.Member, found)
 	require.Equal(t, c.Node.Name, found.Name)
+}
+
+// What the policy only shows, commented out, is what a policy may say.
+func TestTheLimitsShownAreRead(t *testing.T) {
+	policy := string(read(t, "policy.toml"))
+	_, shown, found := strings.Cut(policy, "\n# [limits]\n")
+	require.True(t, found)
+	shown, _, _ = strings.Cut(shown, "\n\n")
+	shown = strings.ReplaceAll(strings.ReplaceAll("\n"+shown, "\n# ", "\n"), "0x…", "0x00000000000000000000000000000000000000aa")
+	p, err := quorum.ParsePolicy([]byte(policy + "\n[limits]" + shown + "\n"))
+	require.NoError(t, err)
+	all := reflect.ValueOf(p.Limits)
+	for i := range all.NumField() {
+		require.False(t, all.Field(i).IsZero(), "%s is not shown", all.Type().Field(i).Name)
+	}
 }
 
 // TestFirstHour types what docs/operations.md says, with the files here, for a committee of four.
