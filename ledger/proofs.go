@@ -123,9 +123,7 @@ func (b *book) prove(e Event, was, is Proof) error {
 	if is == Contradicted {
 		b.alert(AlertDeposit, Critical, e, "compare the transaction with the event; RESOLVE settles the account",
 			"deposit %d of %s on %s, transaction %s: the final chain says otherwise", e.ID, e.Account, e.Deposit.Network, e.Deposit.TxHash)
-		_, err := b.tx.Freeze(e.Account, Freeze{Code: FreezeDeposit, Text: "the final chain contradicts a deposit",
-			Evidence: []uint64{e.ID}, Since: b.in.Now})
-		if err != nil {
+		if err := b.tx.freezeRow(e, FreezeDeposit, "the final chain contradicts a deposit", b.in.Now); err != nil {
 			return err
 		}
 	}
@@ -144,7 +142,5 @@ func (b *book) proofTurned(e Event, was, is Proof) ([]Alert, error) {
 	}
 	b.alert(AlertDeposit, Critical, e, "an endpoint lies, or the chain undid a final block: compare the endpoints",
 		"deposit %d was %s, now the endpoints call it %s", e.ID, was, is)
-	_, err := b.tx.Freeze(e.Account, Freeze{Code: FreezeDeposit, Text: "the endpoints changed their word on a final deposit",
-		Evidence: []uint64{e.ID}, Since: b.in.Now})
-	return b.alerts, err
+	return b.alerts, b.tx.freezeRow(e, FreezeDeposit, "the endpoints changed their word on a final deposit", b.in.Now)
 }
