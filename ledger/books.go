@@ -94,6 +94,7 @@ type Intake struct {
 	FeeAddress    common.Address // of the genesis document
 	VestingAdmins []common.Address
 	History       quorum.Cutover // of the genesis document; the zero value has none
+	Brought       bool           // members certified these rows, or operators signed them: this node's Relay did not show them
 }
 
 // Appended says what became of a page.
@@ -139,6 +140,11 @@ func (tx *Tx) append(events []entry, in Intake) (Appended, error) {
 	fresh, err := tx.screen(events)
 	if err != nil {
 		return Appended{}, err
+	}
+	if in.Brought {
+		if err := tx.markBrought(fresh); err != nil {
+			return Appended{}, err
+		}
 	}
 	queue, err := tx.queue(fresh)
 	if err != nil {

@@ -18,7 +18,8 @@ const (
 
 // Buckets of checkpoints. Own statements by range ‖ epoch ‖ count ‖ hash; each member's newest by range ‖ member; the
 // standing certificate by range; ranges that changed since this node signed them, and ranges on which somebody differs or
-// nothing is certified yet; how many ranges that are empty here each member speaks of; what disputes left.
+// nothing is certified yet; how many ranges that are empty here each member speaks of; what disputes left; ids of rows that
+// came by a certificate or a RESOLVE.
 var (
 	bucketCheckpointOwn   = []byte("checkpoint-own")
 	bucketCheckpoints     = []byte("checkpoints")
@@ -27,13 +28,14 @@ var (
 	bucketCheckpointOpen  = []byte("checkpoint-open")
 	bucketCheckpointEmpty = []byte("checkpoint-empty")
 	bucketRangeDisputes   = []byte("range-disputes")
+	bucketBrought         = []byte("brought")
 
 	keyCheckpointEpoch = []byte("checkpoint-epoch") // for which every range was marked as due
 )
 
 func checkpointBuckets() [][]byte {
 	return [][]byte{bucketCheckpointOwn, bucketCheckpoints, bucketCheckpointCert, bucketCheckpointDue, bucketCheckpointOpen,
-		bucketCheckpointEmpty, bucketRangeDisputes}
+		bucketCheckpointEmpty, bucketRangeDisputes, bucketBrought}
 }
 
 // Bounds of what other members can make this node store.

@@ -55,6 +55,19 @@ func SectionsOf(r uint64, rows []Event) (out [Sections][]Event) {
 	return out
 }
 
+// markBrought remembers that rows came from elsewhere than this node's Relay.
+func (tx *Tx) markBrought(rows []entry) error {
+	for _, e := range rows {
+		if err := tx.b.Bucket(bucketBrought).Put(be64(e.ID), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Brought reports whether a row came by a certificate or a RESOLVE: this node's Relay had not shown it.
+func (tx *Tx) Brought(id uint64) bool { return tx.b.Bucket(bucketBrought).Get(be64(id)) != nil }
+
 // RowDiff is one id under which two logs differ. A side that has no row there is empty.
 type RowDiff struct {
 	ID     uint64

@@ -323,6 +323,7 @@ func (tx *Tx) resolveLog(rows []quorum.LogRow, a ActionEffects) error {
 			Hint: "a later RESOLVE can bring them again"})
 		return nil
 	}
+	a.Intake.Brought = true
 	out, err := tx.Append(fresh, a.Intake)
 	for _, alert := range out.Alerts {
 		raise(alert)

@@ -37,6 +37,7 @@ const (
 	codeChainSplit = "chain-disagreement"
 	codeFailed     = "payout-failed"
 	codeHead       = "head-conflict"
+	codeHidden     = "relay-hides-rows"
 
 	codeHeartbeat     = "heartbeat"
 	codeStalled       = "stalled"
@@ -153,6 +154,8 @@ func doorAlerts() []AlertKind {
 			Ends: "an answer is taken", Do: "Compare with the other operators; intake tries again."},
 		{Code: string(relay.AlertVanished), Severity: ledger.Warning, Meaning: "A row that was shown before is shown no more. The books keep what has settled.",
 			Do: "Compare with the other operators; ask the Relay's operator."},
+		{Code: codeHidden, Severity: ledger.Warning, Meaning: "Rows that q members certified, or operators resolved, are not shown by this node's Relay. They are booked and count: nothing waits for them. One alert for all of them.",
+			Ends: "the Relay shows them, or a whole reading of the log finds none hidden", Do: "The Relay shows this custodian less than the others: ask its operator why. `conclave evidence` shows the rows."},
 		{Code: string(relay.AlertShrunk), Severity: ledger.Warning, Meaning: "The Relay's log ends before rows that have settled here. The books keep them.",
 			Do: "Compare with the other operators; ask the Relay's operator whether a backup was restored."},
 		{Code: string(relay.AlertGapsFull), Severity: ledger.Warning, Meaning: "More ids are missing than are kept. Intake waits.",

@@ -177,7 +177,6 @@ func (c *core) trip(code, reason string) {
 	_ = c.tripScope(quorum.ScopeAll, "", code, reason) // the core stops by itself when it fails
 }
 
-
 // tripScope fails when no more lanes and accounts can be halted. Whatever else goes wrong stops the node.
 func (c *core) tripScope(scope quorum.Scope, target, code, reason string) error {
 	var raw []byte

@@ -25,6 +25,8 @@ type intake struct {
 	n      *Node
 	follow *relay.Follower
 	list   *relay.ListFollower
+
+	hidden hidden
 }
 
 func newIntake(n *Node) (*intake, error) {
@@ -161,6 +163,7 @@ func (in *intake) book(ctx context.Context, events []ledger.Event, state []byte,
 		out, err = tx.Append(events, ledger.Intake{
 			Now: uint64(in.n.now().UnixMilli()), Policy: in.n.policy(),
 			FeeAddress: in.n.genesis.FeeAddress, VestingAdmins: in.n.genesis.VestingAdmins, History: in.n.genesis.Cutover,
+			Brought: certified,
 		})
 		if err == nil && len(events) > 0 {
 			err = in.n.watches.store(tx)
