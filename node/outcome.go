@@ -166,13 +166,16 @@ func (c *core) maybeSettle(key ledger.SlotKey) {
 	c.onPaid()
 }
 
-// outcomesAgain gossips own OUTCOMEs of slots that are not settled.
+// outcomesAgain settles what has all that it needs, which a process that died behind its own statement has left, and gossips
+// own OUTCOMEs of slots that are not settled.
 func (c *core) outcomesAgain() {
+	var final []ledger.SlotKey
 	err := c.led.View(func(tx *ledger.Tx) error {
 		return tx.OpenSlots(func(slot ledger.Slot, p ledger.Payout) error {
 			if p.Stage != ledger.StageFinal {
 				return nil
 			}
+			final = append(final, slot.Key)
 			all, err := tx.Outcomes(slot.Key)
 			for _, s := range all {
 				if s.Signer() == c.self {
@@ -184,5 +187,9 @@ func (c *core) outcomesAgain() {
 	})
 	if err != nil {
 		c.stop(err)
+		return
+	}
+	for _, key := range final {
+		c.maybeSettle(key)
 	}
 }
