@@ -49,6 +49,9 @@ An alert with one key is one alert, however often it happens: it is told when it
 it is over. A critical one that stands is told again after %s, then each time after twice as long, up to %s; a warning
 every %s. A restart neither forgets an open alert nor tells it anew: `+"`data/alerts.json`"+` keeps what stands and what was told.
 
+One that comes back within an hour of its end for the third time keeps coming back: from then on it is over, and said to be, only when
+its cause has been gone for %s.
+
 Of more than %d messages in a minute the rest becomes one summary (`+"`%s`"+`). Half is kept for critical ones, and the first of each code
 always passes. At most %d alerts are held: those that are over go first, then the oldest of the most frequent code.
 
@@ -65,7 +68,7 @@ message may arrive twice, with one id, and not in order.
 | field | what |
 |---|---|
 `, plainly(r.RemindCritical), plainly(r.RemindMost),
-		plainly(r.RemindWarning), r.PerMinute, codeStorm, maxAlerts, codeStalled, notifyTries, plainly(notifyPause), plainly(notifyMost))
+		plainly(r.RemindWarning), plainly(flapCalm), r.PerMinute, codeStorm, maxAlerts, codeStalled, notifyTries, plainly(notifyPause), plainly(notifyMost))
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[Notice]()) {
 		if name := f.Tag.Get("json"); name != "" {
 			fmt.Fprintf(b, "| %s | %s |\n", name, f.Tag.Get("doc"))

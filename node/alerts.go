@@ -25,6 +25,11 @@ const (
 	maxAlertText = 1000
 	// keepOver is how long an alert that is over is still listed.
 	keepOver = 30 * 24 * time.Hour
+	// An alert that comes back within flapWithin of its end, and did so flapTold times, keeps coming back: from then on it is
+	// over only when its cause has been gone for flapCalm. People hear that it stands, and not of every swing.
+	flapWithin = time.Hour
+	flapTold   = 3
+	flapCalm   = 10 * time.Minute
 	// alertsEvery is how often the path looks at what time alone makes due.
 	alertsEvery = time.Second
 )
@@ -74,7 +79,9 @@ type entry struct {
 	Hushed   bool      // it began in a storm: only the summary spoke of it, so its end is not told either
 	Owed     NoticeKind
 	OwedAt   time.Time
-	Missed   bool // a message about it was given up; it is told again when messages arrive again
+	Missed   bool      // a message about it was given up; it is told again when messages arrive again
+	Returns  int       // how often it came back soon after its end, one time after the other
+	Gone     time.Time // since when the cause of one that keeps coming back has gone; zero while it stands
 
 	seq   uint64 // which message is owed: one that was replaced while it travelled is still owed
 	tries int
@@ -102,10 +109,18 @@ type alerts struct {
 	extra []Notice // heartbeat and summaries, which belong to no alert
 	seq   uint64
 	fails int // deliveries that failed in a row
+	ever  map[AlertCount]uint64
+}
+
+// AlertCount is how often a code was raised since the process began. Count is zero where it is a key.
+type AlertCount struct {
+	Code     string
+	Severity ledger.Severity
+	Count    uint64
 }
 
 func newAlerts(log *zap.Logger, now func() time.Time) *alerts {
-	a := &alerts{log: log, now: now, kinds: map[string]AlertKind{}, rules: AlertRules{}.orDefaults(), all: map[string]*entry{},
+	a := &alerts{log: log, now: now, kinds: map[string]AlertKind{}, rules: AlertRules{}.orDefaults(), all: map[string]*entry{}, ever: map[AlertCount]uint64{},
 		bell: make(chan struct{}, 1), disk: make(chan struct{}, 1)}
 	for _, k := range AlertKinds() {
 		a.kinds[k.Code] = k
@@ -133,7 +148,7 @@ func (a *alerts) ensure(in Alert) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	in = a.completed(in)
-	if known := a.all[in.Key]; known == nil || known.Over {
+	if known := a.all[in.Key]; known == nil || known.Over || !known.Gone.IsZero() {
 		a.begin(in, a.now())
 	}
 }
@@ -173,9 +188,10 @@ func plain(s string) string {
 }
 
 func (a *alerts) begin(in Alert, now time.Time) {
+	a.ever[AlertCount{Code: in.Code, Severity: in.Severity}]++
 	known := a.all[in.Key]
 	if known != nil && !known.Over {
-		known.Last, known.Text, known.Hint = now, in.Text, in.Hint
+		known.Last, known.Text, known.Hint, known.Gone = now, in.Text, in.Hint, time.Time{}
 		known.Count++
 		if in.Severity > known.Severity {
 			known.Severity = in.Severity
@@ -184,10 +200,13 @@ func (a *alerts) begin(in Alert, now time.Time) {
 		return
 	}
 	in.First, in.Last, in.Count = now, now, 1
-	if known != nil {
-		in.Count += known.Count
-	}
 	e := &entry{Alert: in}
+	if known != nil {
+		e.Count += known.Count
+		if now.Sub(known.Last) < flapWithin {
+			e.Returns = known.Returns + 1
+		}
+	}
 	a.all[in.Key] = e
 	a.trim()
 	a.tell(e, NoticeAlert, now)
@@ -224,9 +243,17 @@ func (a *alerts) settleDown(code string, idle time.Duration) {
 	}
 }
 
+// finish ends an alert, or begins the calm that one that keeps coming back must show first.
 func (a *alerts) finish(e *entry) {
 	now := a.now()
-	e.Over, e.Last = true, now
+	if e.Returns >= flapTold && (e.Gone.IsZero() || now.Sub(e.Gone) < flapCalm) {
+		if e.Gone.IsZero() {
+			e.Gone = now
+			a.store()
+		}
+		return
+	}
+	e.Over, e.Last, e.Gone = true, now, time.Time{}
 	if e.Hushed {
 		a.store()
 		return
@@ -285,6 +312,8 @@ func (a *alerts) due() {
 			delete(a.all, key)
 			a.store()
 		case e.Over:
+		case !e.Gone.IsZero() && now.Sub(e.Gone) >= flapCalm:
+			a.finish(e)
 		case kind.Ends == "" && now.Sub(e.Last) > quiet(e.Severity):
 			e.Over = true
 			a.store()
@@ -341,8 +370,9 @@ func (a *alerts) list() []Alert {
 // one kind must not hide the one thing that waits.
 func (a *alerts) reasons() (out []Reason) {
 	happened := map[string]int{}
+	calm := a.calm()
 	for _, al := range a.list() {
-		if al.Over || al.Severity < ledger.Warning {
+		if al.Over || al.Severity < ledger.Warning || calm[al.Key] {
 			continue
 		}
 		if a.kinds[al.Code].Ends == "" {
@@ -360,6 +390,29 @@ func (a *alerts) reasons() (out []Reason) {
 		parts = append(parts, fmt.Sprintf("%s %d", code, happened[code]))
 	}
 	return append(out, Reason{Code: "alerts-open", Text: "what happened lately: " + strings.Join(parts, ", "), Hint: "conclave alerts --open"})
+}
+
+// calm names the alerts that wait for their end though their cause has gone: they hinder nothing.
+func (a *alerts) calm() map[string]bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	out := map[string]bool{}
+	for key, e := range a.all {
+		if !e.Gone.IsZero() {
+			out[key] = true
+		}
+	}
+	return out
+}
+
+// raised counts what was raised since the process began. It only grows, whatever is forgotten of the alerts themselves.
+func (a *alerts) raised() (out []AlertCount) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k, n := range a.ever {
+		out = append(out, AlertCount{k.Code, k.Severity, n})
+	}
+	return out
 }
 
 // open counts the alerts that stand.

@@ -20,7 +20,7 @@ import (
 const (
 	alertsFile        = "alerts.json"
 	alertsFileVersion = 1
-	maxAlertsFile     = 4 << 20 // maxAlerts with texts of full length, four times over
+	maxAlertsFile     = 8 << 20 // maxAlerts with text and hint of full length, each byte of them escaped as six
 	// saveEvery is the least time between two writes: in a storm the books need the disk more. The first is at once.
 	saveEvery = 250 * time.Millisecond
 )
@@ -87,11 +87,18 @@ func (a *alerts) load(dir string) {
 func (a *alerts) take(held []entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	now := a.now()
 	for _, e := range held {
+		// A clock that was ahead when this was written must not keep a reminder waiting until it is right.
+		for _, at := range []*time.Time{&e.First, &e.Last, &e.Told, &e.OwedAt, &e.Gone} {
+			if at.After(now) {
+				*at = now
+			}
+		}
 		a.seq++
 		e.seq = a.seq
 		if e.Missed {
-			e.Missed, e.Owed, e.OwedAt = false, NoticeReminder, a.now()
+			e.Missed, e.Owed, e.OwedAt = false, NoticeReminder, now
 			if e.Over {
 				e.Owed = NoticeRecovered
 			}
@@ -119,8 +126,9 @@ func (a *alerts) save(dir string) error {
 	return replaceFile(filepath.Join(dir, alertsFile), raw)
 }
 
+// replaceFile writes beside the file, always under one name: what a crash leaves there is written over.
 func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

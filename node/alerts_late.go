@@ -14,24 +14,57 @@ import (
 
 // Bounds of what is said about late withdrawals.
 const (
-	maxLateLooked = 200 // whose reasons are asked for in one look, the oldest first
-	maxLateNamed  = 5   // ids in one text
+	// maxLateLooked is whose reasons are asked for in one look; the next look goes on behind them. With the oldest alone, as
+	// many that wait as planned would hide all others.
+	maxLateLooked = 200
+	maxLateNamed  = 5 // ids in one text
 	// lateSettle is how long one reason must hold before it is told: a payment that goes on at last passes through several.
 	lateSettle = time.Minute
 )
 
 // reasonHeld is why a late withdrawal waits, and since when it gives that reason.
 type reasonHeld struct {
-	code  string
-	since time.Time
+	code   string
+	reason Reason
+	since  time.Time
 }
 
-// settled reports whether a late withdrawal gives one reason for long enough to tell it.
-func (p *patience) settled(wid uint64, code string) bool {
-	if p.reasons[wid].code != code {
-		p.reasons[wid] = reasonHeld{code, p.now()}
+// turn returns the late withdrawals, ascending, whose reasons are asked for in this look.
+func (p *patience) turn(late []uint64) []uint64 {
+	from, _ := slices.BinarySearch(late, p.looked+1)
+	out := slices.Concat(late[from:], late[:from])
+	out = out[:min(len(out), maxLateLooked)]
+	if len(out) > 0 {
+		p.looked = out[len(out)-1]
 	}
-	return p.now().Sub(p.reasons[wid].since) >= lateSettle
+	return out
+}
+
+// heard notes why a late withdrawal waits.
+func (p *patience) heard(wid uint64, code string, why Reason) {
+	since := p.now()
+	if p.reasons[wid].code == code {
+		since = p.reasons[wid].since
+	}
+	p.reasons[wid] = reasonHeld{code, why, since}
+}
+
+// groups puts the late withdrawals together by reason: those that gave one for long enough to tell it.
+func (p *patience) groups(late []uint64) map[string]*lateGroup {
+	out := map[string]*lateGroup{}
+	for _, wid := range late {
+		held, known := p.reasons[wid]
+		if !known || routine(held.code) || p.now().Sub(held.since) < lateSettle {
+			continue
+		}
+		g := out[held.code]
+		if g == nil {
+			g = &lateGroup{text: held.reason.Text, hint: held.reason.Hint}
+			out[held.code] = g
+		}
+		g.ids = append(g.ids, wid)
+	}
+	return out
 }
 
 // routine reports whether a withdrawal waits for what nobody needs to be called for: no verdict of ours is due on it, or the
@@ -48,6 +81,18 @@ type lateGroup struct {
 	hint string
 }
 
+// waitFor names the alerts of the reasons that late withdrawals give, told or not; all is false while some were not asked.
+func (p *patience) waitFor(late []uint64) (keys map[string]bool, all bool) {
+	keys, all = map[string]bool{}, true
+	for _, wid := range late {
+		held, known := p.reasons[wid]
+		if all = all && known; known && !routine(held.code) {
+			keys[codeLate+" "+held.code] = true
+		}
+	}
+	return keys, all
+}
+
 // watchLate calls for a person when a withdrawal is listed without verdict, or certified and unpaid, for longer than its
 // budget, and when an outcome is not taken by the Relay for as long.
 func (n *Node) watchLate(ctx context.Context, p *patience) error {
@@ -55,30 +100,23 @@ func (n *Node) watchLate(ctx context.Context, p *patience) error {
 	if err != nil {
 		return err
 	}
-	groups := map[string]*lateGroup{}
-	for _, wid := range ids {
+	for _, wid := range p.turn(ids) {
 		code, reason, err := n.lateReason(ctx, wid)
 		if err != nil {
 			return err
 		}
-		if !p.settled(wid, code) || routine(code) {
-			continue
-		}
-		g := groups[code]
-		if g == nil {
-			g = &lateGroup{text: reason.Text, hint: reason.Hint}
-			groups[code] = g
-		}
-		g.ids = append(g.ids, wid)
+		p.heard(wid, code, reason)
 	}
-	standing := map[string]bool{}
+	groups := p.groups(ids)
 	for _, code := range slices.Sorted(maps.Keys(groups)) {
 		g, key := groups[code], codeLate+" "+code
-		standing[key] = true
 		n.alerts.raise(Alert{Key: key, Code: codeLate, Hint: g.hint,
 			Text: fmt.Sprintf("%s unpaid for more than %s: %s: %s (%s)", count(len(g.ids), "withdrawal"), n.alerts.rules.Late, code, g.text, named(g.ids))})
 	}
-	n.alerts.recoverAll(codeLate, standing)
+	// An alert of before a start stands until its withdrawals were asked, and while one may only be passing through its reason.
+	if waiting, all := p.waitFor(ids); all {
+		n.alerts.recoverAll(codeLate, waiting)
+	}
 	if len(reports) == 0 {
 		n.alerts.recover(codeReportLate)
 		return nil
@@ -143,8 +181,7 @@ func (n *Node) late(p *patience) (ids, reports []uint64, err error) {
 			return nil
 		})
 	})
-	ids = slices.Sorted(maps.Keys(due))
-	return ids[:min(len(ids), maxLateLooked)], reports, err
+	return slices.Sorted(maps.Keys(due)), reports, err
 }
 
 // eachUnpaid calls fn for the withdrawals of decided payments that no outcome closed yet.

@@ -94,6 +94,7 @@ type patience struct {
 	since   map[string]time.Time // and since when
 	seen    map[uint64]time.Time // open withdrawals, since when this process knows of them
 	reasons map[uint64]reasonHeld
+	looked  uint64 // the late withdrawal whose reason was asked for last
 }
 
 func newPatience(a *alerts, now func() time.Time) *patience {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,12 +129,61 @@ func TestPlannedWaitsAreRoutine(t *testing.T) {
 func TestAReasonMustHoldBeforeItIsTold(t *testing.T) {
 	now := time.UnixMilli(1_000_000)
 	p := newPatience(newAlerts(zap.NewNop(), time.Now), func() time.Time { return now })
-	require.False(t, p.settled(7, "queued"))
+	told := func(code string) bool {
+		p.heard(7, code, Reason{Text: "why"})
+		g := p.groups([]uint64{7, 8})
+		require.True(t, g[code] == nil || slices.Equal(g[code].ids, []uint64{7}), "each for itself")
+		return g[code] != nil
+	}
+	require.False(t, told("queued"))
 	now = now.Add(lateSettle - time.Second)
-	require.False(t, p.settled(7, "payout"), "another reason begins anew")
+	require.False(t, told("payout"), "another reason begins anew")
 	now = now.Add(lateSettle - time.Second)
-	require.False(t, p.settled(7, "payout"))
+	require.False(t, told("payout"))
 	now = now.Add(time.Second)
-	require.True(t, p.settled(7, "payout"))
-	require.False(t, p.settled(8, "payout"), "each for itself")
+	require.True(t, told("payout"))
+	now = now.Add(lateSettle)
+	require.False(t, told(string(risk.WaitCoolDown)))
+	now = now.Add(lateSettle)
+	require.False(t, told(string(risk.WaitCoolDown)), "what the policy wants is nobody's business, however long")
+}
+
+// After a start an alert about late withdrawals stands until each of them was asked why it waits.
+func TestALateAlertOutlivesARestart(t *testing.T) {
+	now := time.UnixMilli(1_000_000)
+	p := newPatience(newAlerts(zap.NewNop(), time.Now), func() time.Time { return now })
+	late := []uint64{7, 8}
+	_, all := p.waitFor(late)
+	require.False(t, all)
+	p.heard(7, "payout", Reason{})
+	_, all = p.waitFor(late)
+	require.False(t, all)
+	p.heard(8, string(risk.WaitCoolDown), Reason{})
+	keys, all := p.waitFor(late)
+	require.True(t, all)
+	require.Equal(t, map[string]bool{codeLate + " payout": true}, keys, "though it was not held for long enough to be told")
+	_, all = p.waitFor(nil)
+	require.True(t, all)
+}
+
+// Whoever asks for many withdrawals that wait as planned hides none of the others.
+func TestEveryLateWithdrawalHasItsTurn(t *testing.T) {
+	now := time.UnixMilli(1_000_000)
+	p := newPatience(newAlerts(zap.NewNop(), time.Now), func() time.Time { return now })
+	var late []uint64
+	for id := range uint64(5*maxLateLooked + 7) {
+		late = append(late, 3*id)
+	}
+	asked := map[uint64]int{}
+	for range 6 {
+		turn := p.turn(late)
+		require.Len(t, turn, maxLateLooked)
+		for _, id := range turn {
+			asked[id]++
+		}
+	}
+	require.Len(t, asked, len(late))
+	require.Equal(t, []uint64{5}, p.turn([]uint64{5}), "few are asked in each look")
+	require.Equal(t, []uint64{5}, p.turn([]uint64{5}))
+	require.Empty(t, p.turn(nil))
 }

@@ -326,6 +326,9 @@ func (n *Node) Peers() []Peer {
 // Alerts lists what called for people.
 func (n *Node) Alerts() []Alert { return n.alerts.list() }
 
+// AlertsRaised counts what called for people since the process began, in no order.
+func (n *Node) AlertsRaised() []AlertCount { return n.alerts.raised() }
+
 // Halt blows this node's fuse on its operator's word.
 func (n *Node) Halt(ctx context.Context, reason string) error {
 	return n.core.ask(ctx, func() { n.core.trip("operator", reason) })

@@ -118,19 +118,23 @@ func (s *Watches) Row(e ledger.Event, now uint64, unseen, present bool) (found [
 	if s.counting(now, present) {
 		found = s.spike(found, s.arrival, byArrival, now, now, e, unseen)
 	}
-	return append(found, s.drift.Credit(s.w, e, at, s.ages.young(s.newest, seconds(s.w.YoungAge), e.Account))...)
+	return append(found, s.credit(e, now)...)
+}
+
+// credit counts a row in the hour of its own date: the drift watch has a way of its own with old ones.
+func (s *Watches) credit(e ledger.Event, now uint64) []Finding {
+	return s.drift.Credit(s.w, e, min(e.CreatedAt, now), s.ages.young(s.newest, seconds(s.w.YoungAge), e.Account))
 }
 
 // Past counts a row of the history that operators signed: what is usual and who is young begins with it, and nothing is
 // found in it.
 func (s *Watches) Past(e ledger.Event, now uint64, unseen bool) {
-	at := s.dated(e, now)
-	s.age(at, e.Account, unseen)
-	s.drift.Credit(s.w, e, at, s.ages.young(s.newest, seconds(s.w.YoungAge), e.Account))
+	s.age(s.dated(e, now), e.Account, unseen)
+	s.credit(e, now)
 }
 
-// dated is a row's log time: no later than now, and the newest one when the row is dated before the window. An old date must
-// not be a way around the ceilings.
+// dated is when a row counts: by log time, no later than now, and at the end of the window when it is dated before it. An old
+// date must not be a way around the ceilings.
 func (s *Watches) dated(e ledger.Event, now uint64) uint64 {
 	at := min(e.CreatedAt, now)
 	s.newest = max(s.newest, at)

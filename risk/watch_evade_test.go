@@ -38,6 +38,17 @@ func TestOldDatesAreNoWayAroundTheCeilings(t *testing.T) {
 	require.Equal(t, w.logTime.rows, again.logTime.rows)
 }
 
+// A log that appears only after an empty answer is as old as it says: the drift watch learns from it.
+func TestALogThatAppearsLateIsLearntFrom(t *testing.T) {
+	w := NewWatches(quorum.Watch{Window: time.Minute, DriftAlarm: 100})
+	now := uint64(driftStart + 10*weekHours*hourSeconds)
+	w.Tick(now, true)
+	for h := range uint64(10 * weekHours) {
+		w.Row(income(h+1, someone(0), driftStart+h*hourSeconds, "1000"), now, false, false)
+	}
+	require.False(t, w.drift.Learning())
+}
+
 // A lying Relay lists requests to as many destinations as it likes, or makes as many accounts busy: what they are told by
 // must leave room for the rules that trip the fuse.
 func TestBreachesOfStrangersDoNotCrowdOutTheFuse(t *testing.T) {

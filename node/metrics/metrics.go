@@ -32,6 +32,7 @@ type Source interface {
 	Status(ctx context.Context) (node.Status, error)
 	Peers() []node.Peer
 	Alerts() []node.Alert
+	AlertsRaised() []node.AlertCount
 }
 
 // Metrics is the collector of everything in the catalogue.
@@ -51,6 +52,7 @@ type last struct {
 	err    error
 	peers  []node.Peer
 	alerts []node.Alert
+	raised []node.AlertCount
 }
 
 // Handler serves a registry of its own with everything in it: GET /metrics.
@@ -97,6 +99,9 @@ func (m *Metrics) Collect(out chan<- prometheus.Metric) {
 	l := m.look()
 	e := emit{m, out}
 	e.alerts(l.alerts)
+	for _, r := range l.raised {
+		e.put("alerts_raised_total", float64(r.Count), r.Code, r.Severity.String())
+	}
 	for _, p := range l.peers {
 		id := p.Address.Hex()
 		e.put("peer_refused_total", float64(p.Refused), id)
@@ -123,7 +128,7 @@ func (m *Metrics) look() last {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	m.status, m.err = m.src.Status(ctx)
-	m.peers, m.alerts = m.src.Peers(), m.src.Alerts()
+	m.peers, m.alerts, m.raised = m.src.Peers(), m.src.Alerts(), m.src.AlertsRaised()
 	m.at = time.Now()
 	return m.last
 }
@@ -185,14 +190,14 @@ func (e emit) node(s node.Status) {
 
 func (e emit) alerts(all []node.Alert) {
 	type key struct{ code, severity string }
-	standing, raised := map[key]float64{}, map[key]float64{}
+	standing := map[key]float64{}
 	open := map[string]float64{}
 	for _, s := range []ledger.Severity{ledger.Info, ledger.Warning, ledger.Critical} {
 		open[s.String()] = 0 // a series that is absent cannot be compared with a bound
 	}
 	for _, a := range all {
 		k := key{a.Code, a.Severity.String()}
-		raised[k] += float64(a.Count)
+		standing[k] += 0 // one that is over is shown as such
 		if !a.Over {
 			standing[k]++
 			open[k.severity]++
@@ -201,9 +206,8 @@ func (e emit) alerts(all []node.Alert) {
 	for severity, n := range open {
 		e.put("alerts_open", n, severity)
 	}
-	for k, n := range raised {
-		e.put("alerts", standing[k], k.code, k.severity)
-		e.put("alerts_raised_total", n, k.code, k.severity)
+	for k, n := range standing {
+		e.put("alerts", n, k.code, k.severity)
 	}
 }
 

@@ -35,6 +35,10 @@ func (s *source) Alerts() []node.Alert {
 	}
 }
 
+func (s *source) AlertsRaised() []node.AlertCount {
+	return []node.AlertCount{{Code: "fuse", Severity: ledger.Critical, Count: 7}}
+}
+
 func full() *source {
 	seen := time.UnixMilli(1500)
 	return &source{s: node.Status{

@@ -38,7 +38,7 @@ func catalogue() []metric {
 		{"reasons", gauge, "Why something does not go on, by code: how many.", []string{"code"}},
 		{"alerts", gauge, "Alerts whose cause still stands.", []string{"code", "severity"}},
 		{"alerts_open", gauge, "Alerts whose cause still stands, by severity; 0 when there are none.", []string{"severity"}},
-		{"alerts_raised_total", counter, "How often alerts were raised, of those that are still held.", []string{"code", "severity"}},
+		{"alerts_raised_total", counter, "How often alerts were raised since the process began, repetitions counted.", []string{"code", "severity"}},
 
 		{"member_connected", gauge, "1 while the member is connected.", member},
 		{"member_last_seen_timestamp_seconds", gauge, "When the member was last heard, unix seconds.", member},
