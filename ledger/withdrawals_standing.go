@@ -41,7 +41,9 @@ func (s Standing) Prospect() (balance, short uint256.Int) {
 
 func (s Standing) over(credit uint256.Int) (balance, short uint256.Int) {
 	var taken uint256.Int
-	taken.Add(&s.Debits, &s.Reserved)
+	if _, over := taken.AddOverflow(&s.Debits, &s.Reserved); over {
+		taken.SetAllOne() // as spentBeyond does: what is out of bounds covers nothing
+	}
 	if taken.Gt(&credit) {
 		short.Sub(&taken, &credit)
 	} else {

@@ -51,7 +51,7 @@ type RuleView struct {
 	Rule      string     `json:"rule"`
 	Class     string     `json:"class"`
 	State     string     `json:"state"`
-	Effect    string     `json:"effect"` // at worst: refuse, freeze, wait, queue or alert
+	Effect    string     `json:"effect"` // at worst: refuse, fuse, freeze, wait, queue or alert
 	Subject   string     `json:"subject,omitempty"`
 	Threshold string     `json:"threshold"`
 	Observed  string     `json:"observed,omitempty"`

@@ -229,10 +229,13 @@ func TestRulesAreThoseThatJudge(t *testing.T) {
 		require.Equal(t, e.Local, rules[i].Local)
 		require.NotEmpty(t, rules[i].Threshold)
 	}
-	on := map[string]bool{}
+	on, effect := map[string]bool{}, map[string]string{}
 	for _, r := range rules {
-		on[r.Name] = r.On
+		on[r.Name], effect[r.Name] = r.On, r.Effect
 	}
+	require.Equal(t, "fuse", effect["event-maximum"], "the example freezes for no kind")
+	require.Equal(t, "freeze", effect["accrual"])
+	require.Equal(t, "wait", effect["hours"])
 	require.True(t, on["cool-down"] && on["signature"] && on["deny-list"])
 	require.False(t, on["hours"] || on["accrual"] || on["large-withdrawal"] || on["allow-list"])
 }

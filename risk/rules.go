@@ -1,6 +1,8 @@
 package risk
 
 import (
+	"slices"
+
 	"conclave/ledger"
 	"conclave/quorum"
 )
@@ -10,16 +12,23 @@ type Rule struct {
 	Name      string
 	On        bool
 	Threshold string
-	Effect    string // what a breach does at worst: "refuse", "freeze" or "wait"
+	Effect    string // what a breach does at worst: "refuse", "fuse", "freeze" or "wait"
 	Local     bool   // the overlay makes it stricter than the policy
 }
 
-// effects of the rules that do more than wait.
-func effectOf(rule string) string {
+// effectOf names what the rules do that do more than wait.
+func effectOf(rule string, p quorum.Policy) string {
 	switch rule {
 	case "signature", "message", "destination", "minimum", "deny-list":
 		return "refuse"
-	case ruleBalance, "accrual", "event-maximum":
+	case ruleBalance, "accrual":
+		return "freeze"
+	case "event-maximum":
+		for kind := range p.MaxPerEvent {
+			if !slices.Contains(p.Limits.FreezeAboveMax, kind) {
+				return "fuse"
+			}
+		}
 		return "freeze"
 	}
 	return "wait"
@@ -33,7 +42,7 @@ func Rules(p quorum.Policy, o quorum.Overlay) []Rule {
 	for _, rules := range [][]rule{gates(), merits()} {
 		for _, r := range rules {
 			e := c.mark(r(c))
-			out = append(out, Rule{Name: e.Rule, On: e.Observed != observedOff, Threshold: thresholdOf(e), Effect: effectOf(e.Rule), Local: e.Local})
+			out = append(out, Rule{Name: e.Rule, On: e.Observed != observedOff, Threshold: thresholdOf(e), Effect: effectOf(e.Rule, merged), Local: e.Local})
 		}
 	}
 	return out
