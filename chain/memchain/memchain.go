@@ -165,6 +165,13 @@ func (c *Chain) Reorg(depth uint64, forget bool) error {
 	return nil
 }
 
+// Forget empties the mempool, as a chain whose nodes all restarted: what nobody sends again is never mined.
+func (c *Chain) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pool = nil
+}
+
 // SetReverting makes an address behave as a contract that refuses every call.
 func (c *Chain) SetReverting(addr common.Address) {
 	c.mu.Lock()

@@ -20,6 +20,7 @@ func language() []command {
 	all = append(all, people()...)
 	all = append(all, relayLies()...)
 	all = append(all, lies()...)
+	all = append(all, lessons()...)
 	all = append(all, faults()...)
 	all = append(all, money()...)
 	all = append(all, alerts()...)
@@ -80,7 +81,12 @@ func people() []command {
 			if err != nil {
 				return err
 			}
-			return p.w.Deposit(p.ctx, p.w.User(a["NAME"]), wei)
+			if err := p.w.Deposit(p.ctx, p.w.User(a["NAME"]), wei); err != nil {
+				return err
+			}
+			rows := p.w.Relay.Events()
+			p.last = rows[len(rows)-1].ID
+			return nil
 		}},
 		{"user NAME binds a benefit address", false, func(p *player, a args) error { return p.w.Bind(p.ctx, p.w.User(a["NAME"])) }},
 		{"user NAME pays AMOUNT for a task", false, func(p *player, a args) (err error) {

@@ -63,7 +63,8 @@ func (p *player) lie(a args) error {
 
 // relayActs are rows and outcomes that the Relay books for everybody.
 func relayActs() []command {
-	kinds := map[string]int{"fee-income": int(ledger.WithdrawalFeeIncome), "refund": int(ledger.WithdrawRefund), "delegation": int(ledger.UserDelegation)}
+	kinds := map[string]int{"fee-income": int(ledger.WithdrawalFeeIncome), "refund": int(ledger.WithdrawRefund), "delegation": int(ledger.UserDelegation),
+		"dao-share": int(ledger.DaoTaskShare), "task-refund": int(ledger.TaskRefund)}
 	decide := func(reject bool) func(*player, args) error {
 		return func(p *player, a args) error {
 			r, err := p.w.Request(a["REQUEST"])

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"conclave/internal/simnet"
 	"conclave/quorum"
 )
@@ -18,6 +20,7 @@ type player struct {
 	request *simnet.Request
 	puppets map[int]*simnet.Puppet
 	decree  quorum.SignedAction // what operators signed last
+	tx      common.Hash         // the transaction that the story remembers
 }
 
 // Run plays the story in a fresh world and checks what is left of it.
