@@ -79,7 +79,7 @@ func TestOperationsKnowsEveryCode(t *testing.T) {
 }
 
 // codesOf returns the codes that a package's constants and fuses name: constants of the types AlertCode and Code, those
-// called code… that something uses, and the first argument of every trip.
+// called code… or fuse… that something uses, and the first argument of every trip.
 func codesOf(t *testing.T, dir string) (codes []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -126,7 +126,7 @@ func isCode(spec *ast.ValueSpec) bool {
 		return typ.Sel.Name == "AlertCode"
 	}
 	name := spec.Names[0].Name
-	return spec.Type == nil && strings.HasPrefix(name, "code") && len(name) > len("code")
+	return spec.Type == nil && len(name) > len("code") && (strings.HasPrefix(name, "code") || strings.HasPrefix(name, "fuse"))
 }
 
 // text is the value of a single string literal.
