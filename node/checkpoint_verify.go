@@ -15,7 +15,9 @@ type EvidenceVerdict string
 
 // The verdicts.
 const (
-	EvidenceProves EvidenceVerdict = "proves" // signatures convict the member, or show both versions of a range as signed
+	// EvidenceProves: signatures convict the member, or show that two versions of a range were signed. Which rows they differ
+	// in is the word of the node that shows them: it takes all rows of the range to compute what was signed.
+	EvidenceProves EvidenceVerdict = "proves"
 	EvidenceRecord EvidenceVerdict = "record" // nobody signed it: the word of the node that shows it
 	EvidenceFalse  EvidenceVerdict = "false"  // it does not show what it claims
 )
@@ -35,8 +37,14 @@ func VerifyEvidence(g quorum.Genesis, e EvidenceView) (EvidenceVerdict, error) {
 		return EvidenceFalse, err
 	}
 	v := verifier{network: network, genesis: genesis}
+	if e.Range != nil && e.Member != nil {
+		return EvidenceFalse, fmt.Errorf("%w: two versions of a range convict nobody", ErrEvidence)
+	}
 	switch e.Kind {
 	case string(quorum.RuleVotes), string(quorum.RuleVerdicts), string(quorum.RuleHeads), string(quorum.RuleCounter):
+		if e.Range != nil {
+			return EvidenceFalse, fmt.Errorf("%w: rows of a range beside statements that are not about one", ErrEvidence)
+		}
 		if e.Member == nil {
 			return v.verdict(v.fork(e))
 		}

@@ -203,8 +203,11 @@ func judgeEvidence(env *cli.Env, g quorum.Genesis, all []node.EvidenceView) erro
 	for _, e := range all {
 		verdict, err := node.VerifyEvidence(g, e)
 		v := verified{ID: e.ID.Hex(), Kind: e.Kind, Verdict: verdict}
-		if err != nil {
+		switch {
+		case err != nil:
 			v.Why = err.Error()
+		case e.Range != nil && verdict == node.EvidenceProves:
+			v.Why = "both versions were signed; the rows are the word of the node that shows them"
 		}
 		if verdict == node.EvidenceFalse {
 			wrong++
