@@ -2,6 +2,7 @@ package batch_test
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -416,6 +417,96 @@ func TestSignaturesAge(t *testing.T) {
 		_, err = w.s.BuildAction(v, w.views(t, 0))
 		require.NoError(t, err)
 	}
+}
+
+// Whatever operators sign and however decisions arrive, twice or too early: each applies once, nodes that hold the same
+// decisions hold the same state, and no withdrawal has two fates.
+func TestActionsApplyOnceInAnyInterleaving(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := rapidly{t}
+		one, two := founded(r, 4), founded(r, 4)
+		var log []quorum.Committed
+		fates := map[uint64]int{}
+		for range rapid.IntRange(1, 8).Draw(t, "decisions") {
+			b, ok := one.anyBatch(r)
+			if !ok || one.s.Valid(b) != nil {
+				continue
+			}
+			c := one.commit(r, b.Encode())
+			_, err := one.s.Apply(c)
+			require.NoError(t, err)
+			one.policy = one.s.Policy.Ref()
+			log = append(log, c)
+			for _, it := range b.Items {
+				fates[it.Content.WID]++
+			}
+			for _, it := range b.Rejects {
+				fates[it.Content.WID]++
+			}
+		}
+		for wid, n := range fates {
+			require.Equal(t, 1, n, wid)
+		}
+		for done := 0; done < len(log); {
+			at := rapid.IntRange(0, len(log)-1).Draw(t, "arrives")
+			if rapid.Bool().Draw(t, "in turn") {
+				at = done
+			}
+			before := two.sum()
+			_, err := two.s.Apply(log[at])
+			if at == done {
+				require.NoError(t, err)
+				done++
+				continue
+			}
+			require.Error(t, err)
+			require.Equal(t, before, two.sum(), "what is refused changes nothing")
+		}
+		require.Equal(t, one.sum(), two.sum())
+	})
+}
+
+// anyBatch is a payment, a reject or one of the operators' decisions about a few withdrawals of one account.
+func (w *world) anyBatch(r rapidly) (batch.Batch, bool) {
+	c := w.content(rapid.Uint64Range(1, 3).Draw(r.T, "wid"), "native")
+	c.Account = common.Address{0xac}
+	var body quorum.ActionBody
+	file := policyFile(uint256.NewInt(w.s.Policy.Version + 1).Dec())
+	switch rapid.IntRange(0, 5).Draw(r.T, "kind") {
+	case 0:
+		return w.s.Build([]batch.Candidate{w.pay(r, c)}, w.views(r, 0))
+	case 1:
+		return w.s.Build([]batch.Candidate{w.refuse(r, c)}, w.views(r, 0))
+	case 2:
+		return w.s.Build(nil, w.views(r, 0))
+	case 3:
+		body = quorum.PolicyChange{File: file}
+	case 4:
+		body = quorum.NewResume(w.network, w.halts(r, 0, 1), "r")
+	case 5:
+		var spent []uint64
+		for wid := uint64(1); wid <= 3; wid++ {
+			if w.s.Decided(wid) {
+				spent = append(spent, wid)
+			}
+		}
+		body = quorum.Resolve{File: file, Reason: "r", Contents: []quorum.Fate{{Content: c, Pay: rapid.Bool().Draw(r.T, "pay"), Spent: spent}}}
+	}
+	step := rapid.Uint64Range(0, 2).Draw(r.T, "serial")
+	return w.actionBatch(r, w.acts(r, 3, body, func(a *quorum.Action) { a.Serial = w.s.Serial + step })), true
+}
+
+// sum is what a state shows of itself.
+func (w *world) sum() string {
+	s := fmt.Sprint(w.s.Height, w.s.Previous, w.s.Time, w.s.Serial, w.s.Policy.Ref(), w.s.Resolved())
+	for _, k := range w.s.LaneKeys() {
+		s += fmt.Sprint(" ", w.s.NextNonce(k.Nonces()))
+	}
+	for wid := uint64(1); wid <= 3; wid++ {
+		f, ok := w.s.Fate(wid)
+		s += fmt.Sprint(" ", w.s.Decided(wid), ok, f)
+	}
+	return s
 }
 
 // What a halt covers is not proposed, also when the operators resolved it.
