@@ -85,7 +85,7 @@ type fileCheck struct {
 // CheckFile reads every page of the database in dir that is in use and verifies the structure, every record's checksum and
 // every bucket's count and sum. What it finds wrong is in the report; an error says that it could not look, [ErrLocked] that
 // a node runs. It cannot see a flip where nothing is stored: in free pages and behind the last record of a page.
-// progress, which may be nil, is called now and then.
+// progress, which may be nil, is told now and then how many pages were read.
 func CheckFile(dir string, progress func(what string, n uint64)) (FileReport, error) {
 	path := filepath.Join(dir, databaseFile)
 	f, err := os.Open(path)
@@ -226,6 +226,9 @@ func (c *fileCheck) load(id uint64, bucket string) (raw []byte, ok bool) {
 		return nil, false
 	}
 	c.report.Pages += over + 1
+	if c.progress != nil && c.report.Pages/progressEvery != (c.report.Pages-over-1)/progressEvery {
+		c.progress("pages", c.report.Pages)
+	}
 	return raw, true
 }
 

@@ -53,9 +53,6 @@ func (c *fileCheck) record(name string) leafFunc {
 	return func(page uint64, flags uint32, key, value []byte) {
 		c.report.Records++
 		c.report.Bytes += uint64(len(key) + len(value))
-		if c.progress != nil && c.report.Records%progressEvery == 0 {
-			c.progress("records", c.report.Records)
-		}
 		if flags != 0 {
 			c.bad(page, name, key, "the element's flags are %#x", flags)
 			return

@@ -54,8 +54,9 @@ type Compacted struct {
 }
 
 // Compact writes the database in dir anew, without its free pages, and puts the new file in the old one's place. It needs
-// room for both. Whenever the process dies, one of the two stands whole under the name. Nobody may have it open.
-func Compact(dir string) (out Compacted, err error) {
+// room for both. Whenever the process dies, one of the two stands whole under the name. Nobody may have it open, and
+// [CheckFile] must have found it sound. progress, which may be nil, is told now and then how many records were moved.
+func Compact(dir string, progress func(what string, n uint64)) (out Compacted, err error) {
 	path := filepath.Join(dir, databaseFile)
 	if out.Before, err = sizeOf(path); err != nil {
 		return out, fmt.Errorf("compact ledger: %w", err)
@@ -69,12 +70,37 @@ func Compact(dir string) (out Compacted, err error) {
 		err = fmt.Errorf("compact ledger: %w: version %d, this program writes %d", ErrSchema, version, SchemaVersion)
 	}
 	if err == nil {
-		err = rewrite(db, path, (*mover).same)
+		moved := uint64(0)
+		err = rewrite(db, path, func(m *mover, bucket, k, v []byte) error {
+			if moved++; progress != nil && moved%progressEvery == 0 {
+				progress("records", moved)
+			}
+			return m.same(bucket, k, v)
+		})
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		return out, err
 	}
 	out.After, err = sizeOf(path)
+	return out, err
+}
+
+// Sizes is how many records there are of what long work tells its progress in: tables by their names, and events, accounts,
+// debits, withdrawals, decisions and all records by theirs.
+func (l *Ledger) Sizes() (map[string]uint64, error) {
+	out := map[string]uint64{}
+	err := l.View(func(tx *Tx) error {
+		for _, name := range allBuckets() {
+			b := tx.b.Bucket(name)
+			if b == nil || !b.readSum() {
+				continue // the transaction fails if it is broken
+			}
+			out[string(name)] = b.sum.count
+			out["records"] += b.sum.count
+		}
+		return nil
+	})
+	out["events"], out["withdrawals"] = out[string(bucketLog)], out[string(bucketRequests)]
 	return out, err
 }
 

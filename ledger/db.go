@@ -82,7 +82,7 @@ func Open(dir string, network common.Hash) (*Ledger, error) {
 	if err := l.prepare(network); err != nil {
 		return nil, errors.Join(fmt.Errorf("open ledger %s: %w", path, err), db.Close())
 	}
-	if l.high, err = openHighWater(filepath.Join(dir, "high-water"), l.id); err != nil {
+	if l.high, err = openHighWater(filepath.Join(dir, highWaterFileName), l.id); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return l, nil

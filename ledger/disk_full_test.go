@@ -88,7 +88,7 @@ func TestFillsItsDisk(t *testing.T) {
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 18, Max: 1 << 18}))
-	_, err = Compact(dir)
+	_, err = Compact(dir, nil)
 	require.Error(t, err, "there is no room for a second copy")
 	after, err := os.ReadFile(path)
 	require.NoError(t, err)

@@ -121,7 +121,7 @@ func TestCompactKeepsEverything(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, raw, 0o600))
 	require.NoError(t, os.WriteFile(path+".new", []byte("left behind by a process that died"), 0o600))
 	before, was := dump(t, path), fileReport(t, dir)
-	report, err := Compact(dir)
+	report, err := Compact(dir, nil)
 	require.NoError(t, err)
 	require.Equal(t, int64(len(raw)), report.Before)
 	require.LessOrEqual(t, report.After, report.Before)
@@ -131,7 +131,7 @@ func TestCompactKeepsEverything(t *testing.T) {
 	require.Less(t, is.Pages+is.Free, was.Pages+was.Free)
 	require.NoFileExists(t, path+".new")
 
-	_, err = Compact(t.TempDir())
+	_, err = Compact(t.TempDir(), nil)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
@@ -140,7 +140,7 @@ func TestReadingNeedsTheLockAndThisLayout(t *testing.T) {
 	l := booksAt(t, dir)
 	for name, try := range map[string]func() error{
 		"read":    func() error { _, err := OpenRead(dir); return err },
-		"compact": func() error { _, err := Compact(dir); return err },
+		"compact": func() error { _, err := Compact(dir, nil); return err },
 		"check":   func() error { _, err := CheckFile(dir, nil); return err },
 	} {
 		require.ErrorIs(t, try(), ErrLocked, name)

@@ -72,6 +72,28 @@ func (l *Ledger) Rollback() error {
 	})
 }
 
+// CheckHighWater reads the high-water file of a database that is open for reading: it must be there when this node has ever
+// spoken, be whole, and remember no more than the database.
+func (l *Ledger) CheckHighWater(dir string) error {
+	path := filepath.Join(dir, highWaterFileName)
+	high, err := openHighWater(path, l.id)
+	if err != nil {
+		return err
+	}
+	if high.last == (Mark{}) {
+		return l.View(func(tx *Tx) error {
+			if m, err := tx.mark(); err != nil || m != (Mark{}) {
+				return errors.Join(err, fmt.Errorf("%w: this node has spoken, and %s is gone", ErrCorrupt, path))
+			}
+			return nil
+		})
+	}
+	return (&Ledger{db: l.db, id: l.id, high: high}).Rollback()
+}
+
+// highWaterFileName is its name beside the database.
+const highWaterFileName = "high-water"
+
 // after reports whether m is a later position of voting than o.
 func (m Mark) after(o Mark) bool {
 	if m.Height != o.Height {

@@ -195,7 +195,7 @@ func replayChild(ctx context.Context, text string) error {
 	if f.Restart, err = restart(dir); err != nil {
 		return err
 	}
-	c, err := ledger.Compact(dir)
+	c, err := ledger.Compact(dir, nil)
 	if err != nil {
 		return err
 	}

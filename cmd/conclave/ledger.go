@@ -60,6 +60,42 @@ func openStopped(home string) (l *ledger.Ledger, dir string, g quorum.Genesis, e
 	return l, dir, g, nil
 }
 
+// openSound is openStopped of a file whose pages were read first: work that trusts a broken page ends in the middle.
+func openSound(env *cli.Env, home string) (l *ledger.Ledger, sizes map[string]uint64, g quorum.Genesis, err error) {
+	dir, _, err := ledgerHome(home)
+	if err != nil {
+		return nil, nil, g, err
+	}
+	if _, err := soundFile(env, dir); err != nil {
+		return nil, nil, g, err
+	}
+	if l, _, g, err = openStopped(home); err != nil {
+		return nil, nil, g, err
+	}
+	if sizes, err = l.Sizes(); err != nil {
+		return nil, nil, g, errors.Join(ledgerError(err), l.Close())
+	}
+	return l, sizes, g, nil
+}
+
+// soundFile reads every page of a database and fails with the places that are damaged.
+func soundFile(env *cli.Env, dir string) (report ledger.FileReport, err error) {
+	pages := map[string]uint64{}
+	if info, err := os.Stat(filepath.Join(dir, "ledger.db")); err == nil {
+		pages["pages"] = uint64(info.Size()) / uint64(os.Getpagesize())
+	}
+	bar := newProgress(env, pages)
+	report, err = ledger.CheckFile(dir, bar.tell)
+	bar.end()
+	if err != nil {
+		return report, ledgerError(err)
+	}
+	if len(report.Damage) > 0 {
+		return report, damaged(report)
+	}
+	return report, nil
+}
+
 // ledgerError gives what keeps books from being read its hint.
 func ledgerError(err error) error {
 	switch {
@@ -102,7 +138,7 @@ type rebuilt struct {
 }
 
 func replayBooks(env *cli.Env, home, into string) (err error) {
-	l, _, g, err := openStopped(home)
+	l, sizes, g, err := openSound(env, home)
 	if err != nil {
 		return err
 	}
@@ -123,11 +159,7 @@ func replayBooks(env *cli.Env, home, into string) (err error) {
 	debug.SetMemoryLimit(replayMemory)
 	ctx, stop := interruptible()
 	defer stop()
-	var total uint64
-	if err := l.View(func(tx *ledger.Tx) error { t, err := tx.Totals(); total = t.Events; return err }); err != nil {
-		return ledgerError(err)
-	}
-	bar := newProgress(env, map[string]uint64{"events": total})
+	bar := newProgress(env, sizes)
 	out, err := l.Rebuild(ctx, again, ledger.Intake{FeeAddress: g.FeeAddress, VestingAdmins: g.VestingAdmins, History: g.Cutover}, bar.tell)
 	bar.end()
 	if err != nil {
@@ -160,11 +192,20 @@ func newLedgerCompact(env *cli.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "compact --home DIR", Short: "Write the database anew without its free pages", Args: cobra.NoArgs,
 		RunE: env.Run(func(*cobra.Command, []string) error {
+			l, sizes, _, err := openSound(env, home)
+			if err != nil {
+				return err
+			}
+			if err := l.Close(); err != nil {
+				return err
+			}
 			dir, _, err := ledgerHome(home)
 			if err != nil {
 				return err
 			}
-			out, err := ledger.Compact(dir)
+			bar := newProgress(env, sizes)
+			out, err := ledger.Compact(dir, bar.tell)
+			bar.end()
 			if err != nil {
 				return ledgerError(err)
 			}

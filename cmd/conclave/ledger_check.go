@@ -47,20 +47,23 @@ func checkLedger(env *cli.Env, home string) (err error) {
 		return err
 	}
 	var out checkedLedger
-	bar := newProgress(env, nil)
-	defer bar.end()
-	if out.File, err = ledger.CheckFile(dir, bar.tell); err != nil {
-		return ledgerError(err)
-	}
-	if len(out.File.Damage) > 0 {
-		bar.end()
-		return damaged(out.File)
+	if out.File, err = soundFile(env, dir); err != nil {
+		return err
 	}
 	l, _, g, err := openStopped(home)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	if err := l.CheckHighWater(dir); err != nil {
+		return ledgerError(fmt.Errorf("check high-water file: %w", err))
+	}
+	sizes, err := l.Sizes()
+	if err != nil {
+		return ledgerError(err)
+	}
+	bar := newProgress(env, sizes)
+	defer bar.end()
 	if out.Books, err = l.CheckBooks(bar.tell); err != nil {
 		return ledgerError(fmt.Errorf("check books: %w", err))
 	}
@@ -107,16 +110,20 @@ func foundingOf(g quorum.Genesis) (f ledger.Founding, err error) {
 }
 
 func checkExport(env *cli.Env, path string) error {
-	in := io.ReadCloser(os.Stdin)
+	in, size := os.Stdin, map[string]uint64{}
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
 			return err
 		}
+		if info, err := f.Stat(); err == nil {
+			size["bytes"] = uint64(info.Size())
+		}
 		in = f
 	}
-	bar := newProgress(env, nil)
-	m, err := ledger.VerifyExport(in, bar.tell)
+	bar := newProgress(env, size)
+	read := &counted{Reader: in}
+	m, err := ledger.VerifyExport(read, func(string, uint64) { bar.tell("bytes", read.n) })
 	bar.end()
 	if err = errors.Join(err, in.Close()); err != nil {
 		return cli.With(cli.Failed, fmt.Errorf("%s: %w", path, err), "export again, or take another copy")
@@ -125,6 +132,19 @@ func checkExport(env *cli.Env, path string) error {
 		_, err := fmt.Fprintf(w, "sound: %d events up to %d of network %s, root %s\n", m.Events, m.LastID, m.Network, m.Root)
 		return err
 	})
+}
+
+// counted counts what is read.
+type counted struct {
+	io.Reader
+	n uint64
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += uint64(n)
+	return n, err
 }
 
 func newLedgerExport(env *cli.Env) *cobra.Command {
@@ -139,7 +159,7 @@ func newLedgerExport(env *cli.Env) *cobra.Command {
 }
 
 func exportLedger(env *cli.Env, home, path string) (err error) {
-	l, _, _, err := openStopped(home)
+	l, sizes, _, err := openSound(env, home)
 	if err != nil {
 		return err
 	}
@@ -152,7 +172,7 @@ func exportLedger(env *cli.Env, home, path string) (err error) {
 		}
 		out = file
 	}
-	bar := newProgress(env, nil)
+	bar := newProgress(env, sizes)
 	m, err := l.Export(out, bar.tell)
 	bar.end()
 	if file != nil {

@@ -19,9 +19,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 )
 
-// historySays is how often a long replay says where it is.
-const historySays = 5 * time.Second
-
 // history fills in the document's cut-over.
 func (f newFlags) history(ctx context.Context, env *cli.Env, g *quorum.Genesis) error {
 	if f.cutover == "" {
@@ -98,14 +95,10 @@ func replayRelay(ctx context.Context, env *cli.Env, url, keyFile string, event u
 		return none, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	began, said := time.Now(), time.Now()
-	found, err := cutover.Replay(ctx, cutover.Config{Relay: client, Dir: dir, Event: event, Now: began, VestingAdmins: admins,
-		Progress: func(events, id uint64) {
-			if time.Since(said) >= historySays {
-				said = time.Now()
-				env.Note("replaying: %d events, up to id %d, %.0f a second", events, id, float64(events)/time.Since(began).Seconds())
-			}
-		}})
+	bar := newProgress(env, map[string]uint64{"event ids": event})
+	found, err := cutover.Replay(ctx, cutover.Config{Relay: client, Dir: dir, Event: event, Now: time.Now(), VestingAdmins: admins,
+		Progress: func(_, id uint64) { bar.tell("event ids", id) }})
+	bar.end()
 	switch {
 	case errors.Is(err, cutover.ErrNoRow), errors.Is(err, cutover.ErrYoung):
 		return none, cli.With(cli.Refused, fmt.Errorf("cut-over: %w", err), "choose an event that is a day old and that the Relay shows, or auto")

@@ -110,7 +110,7 @@ func (f replayFlags) open(c *rehearsal.Config) (end func() error, err error) {
 func progressLine(env *cli.Env) func(what string, done, of uint64) {
 	began, said := time.Now(), time.Now()
 	return func(what string, done, of uint64) {
-		if time.Since(said) < historySays {
+		if time.Since(said) < sayEvery {
 			return
 		}
 		said = time.Now()
