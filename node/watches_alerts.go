@@ -31,6 +31,8 @@ func watchAlerts() []AlertKind {
 			Ends: window, Do: "See what the account does."},
 		{Code: string(risk.AlertDrift), Severity: ledger.Critical, Least: ledger.Warning, Meaning: "Credits that only the Relay vouches for have risen above the usual for so long that the excess is `watch.drift_alarm_percent` of a usual hour; the text says of whom. Critical, and the fuse tripped, when the whole network's stay there.",
 			Ends: "the sum is below half of the alarm", Do: "Compare the last days' credits with what the network really did. Growth that is honest wants a higher allowance."},
+		{Code: string(risk.AlertHour), Severity: ledger.Warning, Meaning: "One hour's credits that only the Relay vouches for were above the usual by more than `watch.drift_alarm_percent` of a usual hour. The sum of credit-drift takes at most three usual hours of it.",
+			Do: "See whose credits they are: a great task is honest. Nothing else bounds what one hour holds but the maxima per row and account, and the governors."},
 		{Code: string(risk.AlertYoung), Severity: ledger.Warning, Meaning: "Accounts younger than `watch.young_age` earned more than `watch.young_percent` of a day's credits.",
 			Ends: "the share falls", Do: "See who the new accounts are and what they did."},
 		{Code: string(risk.AlertDestinations), Severity: ledger.Warning, Meaning: "More accounts than `watch.destination_sources` asked within a day to be paid to one destination.",

@@ -148,7 +148,8 @@ const (
 	maxListed  = 512 // addresses in a list, hours, governors: the whole file stays below MaxPolicyFile
 	maxDelay   = 90 * 24 * time.Hour
 	dayMinutes = 24 * 60
-	maxEvent   = 10 // the Relay's highest event kind
+	maxEvent   = 10        // the Relay's highest event kind
+	maxDrift   = 1_000_000 // percent of a usual hour: beyond it a drift watch watches nothing
 )
 
 // limits reads the rules of risk into p.
@@ -221,11 +222,20 @@ func (r *reader) watch(f limitsFile, p *Policy) {
 	if (w.LogsMax > 0 || w.NewAccountsMax > 0 || w.AccountLogsMax > 0) && p.Watch.Window < time.Second {
 		r.fail("watch.window", "must be at least 1s for ceilings within it")
 	}
+	r.atMost("watch.drift_allowance_percent", w.DriftAllowance, maxDrift)
+	r.atMost("watch.drift_alarm_percent", w.DriftAlarm, maxDrift)
+	r.atMost("watch.young_percent", w.YoungPercent, 100)
 	s := f.Settlement
 	p.Settlement = Settlement{Tolerance: r.optional("settlement.tolerance", s.Tolerance),
 		Delay: r.delay("settlement.delay", s.Delay), Sustained: r.delay("settlement.sustained", s.Sustained)}
 	if s.Authority != "" {
 		p.Settlement.Authority = r.address("settlement.authority", s.Authority)
+	}
+}
+
+func (r *reader) atMost(key string, v, most uint64) {
+	if v > most {
+		r.fail(key, fmt.Sprintf("must be at most %d, not %d", most, v))
 	}
 }
 

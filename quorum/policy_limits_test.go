@@ -86,6 +86,9 @@ func TestWrongRulesOfRiskNameTheirKey(t *testing.T) {
 		"[[governor]]\nscope = \"lane\"\ncapacity = \"-1\"\nrefill = \"1\"\nper = \"1h\"": "governor[0].capacity",
 		"[shares]\nnew_percent = 101\nmin_items = 4":                                      "shares",
 		"[shares]\nnew_percent = 10":                                                      "shares.min_items",
+		"[watch]\nyoung_percent = 101":                                                    "watch.young_percent",
+		"[watch]\ndrift_alarm_percent = 92233720368547758":                                "watch.drift_alarm_percent",
+		"[watch]\ndrift_allowance_percent = 1000001":                                      "watch.drift_allowance_percent",
 		"[watch]\nlogs_max = 5":                                                           "watch.window",
 		"[settlement]\nauthority = \"0x00\"":                                              "settlement.authority",
 	} {

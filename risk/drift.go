@@ -27,7 +27,8 @@ const (
 	// first open hour: an old date must not be a way around the judgement.
 	driftGrace = 600
 	// driftClip bounds what one hour may add beyond the usual, in usual hours. A single great task is the ceilings' affair; it
-	// is no drift, and must not pass for the usual hour of the weeks to come.
+	// is no drift, and must not pass for the usual hour of the weeks to come. People hear of an hour that alone holds as much
+	// as the alarm: what is cut off must not be a place to hide.
 	driftClip = 3
 	// driftCap bounds the sum, in alarms, so that an alarm that was right once ends in a bounded time. The whole network's
 	// sum trips the fuse when it gets there: that is no slow drip any more.
@@ -240,6 +241,7 @@ func (d *Drift) judge(w quorum.Watch, hour uint64) (found []Finding) {
 				found = append(found, b)
 			}
 		}
+		found = append(found, d.greatHour(w, hour, level)...)
 	}
 	if h := d.hours[hour]; h != nil {
 		d.level.Add(&d.level, &h[DriftAll])
@@ -280,6 +282,23 @@ func (d *Drift) usual(hour uint64, s DriftSeries, level uint256.Int) uint256.Int
 		sum.Add(&sum, &v)
 	}
 	return *sum.Div(&sum, uint256.NewInt(uint64(n)))
+}
+
+// greatHour calls people for one hour of the whole network that holds more beyond the usual than the alarm. It trips nothing: a
+// great task is honest.
+func (d *Drift) greatHour(w quorum.Watch, hour uint64, level uint256.Int) []Finding {
+	usual, is := d.usual(hour, DriftAll, level), d.credits(hour, DriftAll)
+	if !is.Gt(&usual) {
+		return nil
+	}
+	beyond := ratioBP(is, usual, level) / percentBP
+	if beyond <= uint64(w.DriftAlarm) {
+		return nil
+	}
+	x := Explanation{Rule: ruleHour, Outcome: Waits, Threshold: fmt.Sprintf("%d %% of a usual hour beyond the usual", w.DriftAlarm),
+		Observed: fmt.Sprintf("%d %% in the hour from %s", beyond, clock(hour*hourSeconds)), Do: "see whose credits they are: `conclave account` of the greatest"}
+	a := ledger.Alert{Code: AlertHour, Severity: ledger.Warning, Hint: x.Do, Text: "one hour's credits are far above the usual: " + x.Observed}
+	return []Finding{{Explanation: x, Alert: a}}
 }
 
 const percentBP = 100 // basis points of a percent

@@ -101,12 +101,16 @@ func newSimWatch(w quorum.Watch, seed uint64) *simWatch {
 }
 
 // driftCounts is what a policy does in honest years.
-type driftCounts struct{ alarms, whole, fuses int }
+type driftCounts struct{ alarms, whole, fuses, hours int }
 
 func honest(w quorum.Watch, seed uint64) (c driftCounts) {
 	s := newSimWatch(w, seed)
 	for h := range simHours {
 		for _, f := range s.hour(h, 1) {
+			if f.Alert.Code == risk.AlertHour {
+				c.hours++
+				continue
+			}
 			if f.Fuse {
 				c.fuses++
 				continue
@@ -142,7 +146,7 @@ func inflated(w quorum.Watch, seed uint64, percent float64) (seen driftSeen, ok 
 		}
 		for _, f := range s.hour(h, factor) {
 			switch {
-			case h < from:
+			case h < from || f.Alert.Code == risk.AlertHour:
 			case f.Fuse:
 				seen.fuse = h - from
 			case seen.alert < 0:
@@ -162,10 +166,10 @@ func driftTable(ctx context.Context, out io.Writer, w quorum.Watch, years int) e
 			return err
 		}
 		c := honest(w, uint64(i))
-		sum.alarms, sum.whole, sum.fuses = sum.alarms+c.alarms, sum.whole+c.whole, sum.fuses+c.fuses
+		sum = driftCounts{sum.alarms + c.alarms, sum.whole + c.whole, sum.fuses + c.fuses, sum.hours + c.hours}
 	}
 	per := func(n int) float64 { return float64(n) / float64(years) }
-	fmt.Fprintf(out, "false alarms per year %.2f (of the whole network %.2f), false fuses per year %.2f\n", per(sum.alarms), per(sum.whole), per(sum.fuses))
+	fmt.Fprintf(out, "false alarms per year %.2f (of the whole network %.2f), false fuses per year %.2f, great hours per year %.2f\n", per(sum.alarms), per(sum.whole), per(sum.fuses), per(sum.hours))
 	for _, percent := range []float64{0, 1, 2, 5, 10, 20, 50} {
 		var alerts, fuses []int
 		of := 0
