@@ -22,6 +22,7 @@ type Outcome struct {
 	GasUsed   uint64
 	GasPrice  uint256.Int // wei for one unit of gas, as charged
 	DataFee   uint256.Int // wei that a rollup charged beside gas
+	Logs      []Log       // what contracts said in it
 	Payload   []byte      // for Match; nil when it is no transaction of our shape, and then nobody of us rendered it
 }
 
@@ -31,6 +32,27 @@ func (o Outcome) Fee() (fee uint256.Int, ok bool) {
 	_, over := fee.MulOverflow(&o.GasPrice, uint256.NewInt(o.GasUsed))
 	_, over2 := fee.AddOverflow(&fee, &o.DataFee)
 	return fee, !over && !over2
+}
+
+// Moved is how much of a token the transaction moved from an account to others, by the token's own Transfer events. A token
+// may answer that a transfer succeeded and move less, or nothing: the status alone does not say.
+func (o Outcome) Moved(token, from common.Address) (sum uint256.Int) {
+	for _, log := range o.Logs {
+		if log.Address != token || len(log.Topics) != 3 || log.Topics[0] != TransferTopic() || len(log.Data) != wordSize {
+			continue
+		}
+		var amount uint256.Int
+		amount.SetBytes32(log.Data)
+		source, ok := WordAddress(log.Topics[1])
+		to, ok2 := WordAddress(log.Topics[2])
+		if !ok || !ok2 || source != from || to == from {
+			continue
+		}
+		if _, over := sum.AddOverflow(&sum, &amount); over {
+			sum.SetAllOne()
+		}
+	}
+	return sum
 }
 
 // OutcomeFor finds the transaction at the payer's nonce, once it is final; before that it returns ErrNotFinal. The
@@ -120,7 +142,7 @@ func finalResult(ctx context.Context, e Endpoint, final Header, payer common.Add
 func outcomeOf(tx Transaction, r Receipt) Outcome {
 	return Outcome{
 		TxHash: tx.Hash, BlockHash: r.BlockHash, Block: r.BlockNumber, Status: r.Status,
-		GasUsed: r.GasUsed, GasPrice: r.GasPrice, DataFee: r.DataFee, Payload: tx.Payload,
+		GasUsed: r.GasUsed, GasPrice: r.GasPrice, DataFee: r.DataFee, Logs: r.Logs, Payload: tx.Payload,
 	}
 }
 

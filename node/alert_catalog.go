@@ -36,6 +36,7 @@ const (
 	codeChainDown  = "chain-down"
 	codeChainSplit = "chain-disagreement"
 	codeFailed     = "payout-failed"
+	codeMoved      = "payout-moved-otherwise"
 	codeHead       = "head-conflict"
 	codeHidden     = "relay-hides-rows"
 
@@ -98,6 +99,8 @@ func nodeAlerts() []AlertKind {
 			Ends: "something is signed", Do: "Somebody lies in signing: talk to all operators; the key must be refreshed."},
 		{Code: codeFailed, Severity: ledger.Critical, Meaning: "A payment reverted on chain. Its nonce is spent and nobody was paid.",
 			Do: "See why with the transaction's trace. The withdrawals wait; nothing is paid twice."},
+		{Code: codeMoved, Severity: ledger.Critical, Meaning: "A final payment in a token succeeded, and the token's own events say that it moved another amount: it takes a fee, or it answers that it paid and does not. The withdrawal counts as paid.",
+			Do: "Look at the transaction and at the destination's balance; `conclave halt --lane NETWORK` until the token is understood."},
 		{Code: codeCeremony, Severity: ledger.Warning, Meaning: "A key generation did not end. It is tried again while all members are online.",
 			Ends: "a key is generated", Do: "See who is silent, and whether all members are online."},
 	}

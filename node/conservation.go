@@ -202,8 +202,21 @@ func (w *watcher) costAt(ctx context.Context, key quorum.LaneKey, nonce uint64) 
 	c.most, _ = slot.WorstGas()
 	if out.Status == 1 {
 		c.paid = slot.Value
+		w.movedAll(slot, key, out)
 	}
 	return c, true, nil
+}
+
+// movedAll calls a person when a token says that it moved another amount than was paid in it. The books call the payment
+// made, for its transaction succeeded; whether its destination has it, only people can find out.
+func (w *watcher) movedAll(slot ledger.Slot, key quorum.LaneKey, out chain.Outcome) {
+	if slot.Token == (common.Address{}) {
+		return
+	}
+	if moved := out.Moved(slot.Token, key.Payer); moved != slot.Value {
+		w.n.alerts.raise(Alert{Key: codeMoved + slot.Key.String(), Code: codeMoved, Text: fmt.Sprintf("%s: %s at nonce %d was to move %s of token %s, "+
+			"which says that it moved %s", w.lane.Network, out.TxHash, slot.Key.Nonce, slot.Value.Dec(), slot.Token, moved.Dec())})
+	}
 }
 
 // oddOutflow is the name under which a loss is odd.

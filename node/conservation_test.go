@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -123,6 +124,25 @@ func TestUnknownNoncesWait(t *testing.T) {
 	s := chain.Survey{Final: chain.Header{Number: 20}, Nonce: 1, Token: *uint256.NewInt(60), Gas: *uint256.NewInt(60)}
 	require.NoError(t, p.conserve(p.lab.ctx, p.key, s))
 	require.Equal(t, *uint256.NewInt(100), p.flow(common.Address{}).Wallet)
+}
+
+// A token that answers that it paid and moves less, or takes more, calls people; the coin cannot.
+func TestATokenThatMovesOtherwiseCallsPeople(t *testing.T) {
+	token, payer := common.Address{0x70}, common.Address{1}
+	amount := uint256.NewInt(5).Bytes32()
+	said := chain.Outcome{Status: 1, Logs: []chain.Log{{Address: token, Data: amount[:],
+		Topics: []common.Hash{chain.TransferTopic(), chain.AddressTopic(payer), chain.AddressTopic(common.Address{2})}}}}
+	for _, k := range []struct {
+		token common.Address
+		value uint64
+		out   chain.Outcome
+		calls bool
+	}{{token, 5, said, false}, {token, 6, said, true}, {token, 4, said, true}, {token, 5, chain.Outcome{Status: 1}, true}, {common.Address{}, 6, said, false}} {
+		p := newPurse(t, token)
+		p.movedAll(ledger.Slot{Token: k.token, Value: *uint256.NewInt(k.value)}, quorum.LaneKey{Payer: payer, Token: k.token}, k.out)
+		calls := slices.ContainsFunc(p.n.alerts.list(), func(a Alert) bool { return a.Code == codeMoved })
+		require.Equal(t, k.calls, calls, "%+v", k)
+	}
 }
 
 // One watcher of each chain keeps the coin's account.
