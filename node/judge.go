@@ -2,15 +2,9 @@ package node
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
-	"conclave/chain"
 	"conclave/ledger"
 	"conclave/quorum"
 	"conclave/risk"
@@ -35,14 +29,14 @@ type judge struct {
 	heard map[uint64]risk.Destination // the answer that it rests on
 	dests map[uint64]risk.Destination // final answers, which never change
 
-	// Of the one goroutine that judges, by lane.
-	silent map[string]bool   // did not answer in this pass: asking on would keep the other lanes' withdrawals waiting
-	failed map[string]uint64 // the withdrawal whose question failed last: the next pass asks about those beyond it first
+	// By lane.
+	ends   map[string]*passEnd // what this pass has read of it
+	failed map[string]uint64   // the withdrawal whose question failed last: the next pass asks about those beyond it first
 }
 
 func newJudge(n *Node) *judge {
 	return &judge{n: n, bell: make(chan struct{}, 1), last: map[uint64]risk.Verdict{}, heard: map[uint64]risk.Destination{}, dests: map[uint64]risk.Destination{},
-		silent: map[string]bool{}, failed: map[string]uint64{}}
+		ends: map[string]*passEnd{}, failed: map[string]uint64{}}
 }
 
 // wake makes the judge look now.
@@ -115,20 +109,6 @@ func (j *judge) all(ctx context.Context) error {
 
 // past reports whether a request is history that this network does not pay. A Relay has many of them, and no chain needs to be asked.
 func (j *judge) past(w ledger.Withdrawal) bool { return j.n.genesis.Cutover.Past(w.EventID, w.ID) }
-
-// begin starts a pass: every lane gets a new chance, and one withdrawal whose question always fails does not keep those
-// behind it from being asked about.
-func (j *judge) begin(open []ledger.Withdrawal) {
-	clear(j.silent)
-	slices.SortStableFunc(open, func(a, b ledger.Withdrawal) int { return j.turn(a) - j.turn(b) })
-}
-
-func (j *judge) turn(w ledger.Withdrawal) int {
-	if w.ID <= j.failed[w.Network] {
-		return 1
-	}
-	return 0
-}
 
 // inForce is the epoch that verdicts count in. Before the founding decision nobody may judge: a node that does not know
 // who decides does not know what was decided.
@@ -213,48 +193,6 @@ func (j *judge) plainFacts(w ledger.Withdrawal, p quorum.Policy) (risk.Facts, qu
 	}
 	return f, lane
 }
-
-// destination asks where the account's money must go, at the first final block at or after the time that it signed.
-func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quorum.Lane) risk.Destination {
-	j.mu.Lock()
-	known, ok := j.dests[w.ID]
-	j.mu.Unlock()
-	if ok {
-		return known
-	}
-	if j.silent[w.Network] {
-		return risk.Destination{}
-	}
-	ask, cancel := context.WithTimeout(ctx, judgeTimeout)
-	defer cancel()
-	found, err := chain.BenefitAt(ask, j.n.watchers[w.Network].end, chainLane(lane), w.Account, w.Timestamp)
-	var split *chain.Disagreement
-	switch {
-	case errors.Is(err, chain.ErrNotFinal):
-		return risk.Destination{State: risk.NotFinal}
-	case errors.As(err, &split):
-		// The watcher asks other questions, on which the endpoints may agree: what ends its alert does not end this one.
-		a := alertLane(codeChainSplit, w.Network, fmt.Errorf("where withdrawal %d goes: %w", w.ID, err))
-		a.Key += destinationKey
-		j.n.alerts.raise(a)
-		return risk.Destination{State: risk.Disagreeing}
-	case err != nil:
-		if ctx.Err() == nil && !errors.Is(err, chain.ErrNoContract) {
-			j.silent[w.Network], j.failed[w.Network] = true, w.ID
-		}
-		j.n.log.Debug("destination unknown", zap.Uint64("withdrawal", w.ID), zap.Error(err))
-		return risk.Destination{}
-	}
-	d := risk.Destination{State: risk.Known, Address: found.Address}
-	j.n.alerts.recover(codeChainSplit + w.Network + destinationKey)
-	j.mu.Lock()
-	j.dests[w.ID] = d
-	j.mu.Unlock()
-	return d
-}
-
-// destinationKey sets the alert about a destination that endpoints disagree on apart from the watcher's.
-const destinationKey = "/destination"
 
 func (j *judge) remember(wid uint64, v risk.Verdict, d risk.Destination) {
 	j.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -63,8 +64,15 @@ func (j *judge) some(ctx context.Context, open []ledger.Withdrawal, in inForce) 
 func (j *judge) gather(ctx context.Context, open []ledger.Withdrawal, in inForce) (batch []*opinion, rest []ledger.Withdrawal) {
 	since := j.n.now()
 	for len(open) > 0 && len(batch) < judgeBatch && ctx.Err() == nil && (len(batch) == 0 || j.n.now().Sub(since) < judgeGather) {
-		batch = append(batch, &opinion{w: open[0], facts: j.facts(ctx, open[0], in)})
-		open = open[1:]
+		var asking sync.WaitGroup
+		n := j.together(open)
+		for _, w := range open[:n] {
+			o := &opinion{w: w}
+			batch = append(batch, o)
+			asking.Go(func() { o.facts = j.facts(ctx, o.w, in) })
+		}
+		asking.Wait()
+		open = open[n:]
 	}
 	return batch, open
 }
