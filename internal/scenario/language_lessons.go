@@ -18,6 +18,14 @@ func lessons() []command {
 			}
 			return p.w.ShowAs(p.last, text, []int{0, 1, 2, 3})
 		}},
+		{"two lanes", true, func(p *player, _ args) error { p.cfg.OtherLane = true; return nil }},
+		{"user NAME withdraws AMOUNT on the other lane as REQUEST", false, func(p *player, a args) error {
+			r, err := p.w.WithdrawOther(p.ctx, p.w.User(a["NAME"]), a["AMOUNT"], a["REQUEST"])
+			if err == nil {
+				p.last, p.request = r.Event, r
+			}
+			return err
+		}},
 		{"chain forgets what waits", false, func(p *player, _ args) error { p.w.Chain.Forget(); return nil }},
 		{"expect alert CODE about the last row on WHO…", false, func(p *player, a args) error {
 			return p.w.Until(patience, func() error { return about(p, a) })

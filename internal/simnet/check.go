@@ -9,6 +9,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/holiman/uint256"
 
+	"conclave/chain/memchain"
 	"conclave/ledger"
 	"conclave/quorum"
 	"conclave/quorum/batch"
@@ -81,7 +82,7 @@ func (w *World) readDisk(c *Custodian) (disk, error) {
 		_, err = l.CheckBooks(nil)
 	}
 	if err == nil {
-		_, err = l.CheckProtocol(ledger.Founding{Roster: roster, FirstNonce: map[uint64]uint64{chainID: 0}})
+		_, err = l.CheckProtocol(ledger.Founding{Roster: roster, FirstNonce: map[uint64]uint64{chainID: 0, otherChainID: 0}})
 	}
 	if err == nil {
 		err = l.Rollback() // I12: what was said is not forgotten
@@ -148,19 +149,22 @@ func (w *World) checkDecisions(r *Report, disks []disk) error {
 		}
 	}
 	r.Decisions = len(decided)
-	items, nonces := map[uint64]uint64{}, map[uint64]bool{}
+	items, nonces := map[uint64]uint64{}, map[uint64][]uint64{}
 	for h, b := range w.allValues(disks) {
 		for _, it := range b.Items {
 			if was, ok := items[it.Content.WID]; ok {
 				return broken("I6", "withdrawal %d is paid by height %d and by height %d", it.Content.WID, was, h)
 			}
 			items[it.Content.WID] = h
-			nonces[b.Nonce] = true
+			nonces[b.Lane.ChainID] = append(nonces[b.Lane.ChainID], b.Nonce)
 		}
 	}
-	for n := range uint64(len(nonces)) {
-		if !nonces[n] {
-			return broken("I11", "of %d nonces, %d is missing", len(nonces), n)
+	for id, used := range nonces {
+		slices.Sort(used)
+		for n, nonce := range slices.Compact(used) {
+			if nonce != uint64(n) {
+				return broken("I11", "of %d nonces on chain %d, %d is missing", len(used), id, n)
+			}
 		}
 	}
 	return nil
@@ -214,24 +218,24 @@ type payment struct {
 	good  bool
 }
 
-// payments reads the whole chain.
-func (w *World) payments() ([]payment, error) {
-	head, err := w.end.Head(w.bare())
+// payments reads a whole chain.
+func (w *World) payments(end *memchain.Endpoint) ([]payment, error) {
+	head, err := end.Head(w.bare())
 	if err != nil {
 		return nil, err
 	}
 	var out []payment
 	for n := range head.Number + 1 {
-		h, err := w.end.HeaderAt(w.bare(), n)
+		h, err := end.HeaderAt(w.bare(), n)
 		if err != nil {
 			return nil, err
 		}
-		sent, err := w.end.Sent(w.bare(), w.payer, h)
+		sent, err := end.Sent(w.bare(), w.payer, h)
 		if err != nil {
 			return nil, err
 		}
 		for _, tx := range sent {
-			receipt, err := w.end.Receipt(w.bare(), tx.Hash)
+			receipt, err := end.Receipt(w.bare(), tx.Hash)
 			if err != nil {
 				return nil, err
 			}
@@ -246,18 +250,30 @@ func (w *World) payments() ([]payment, error) {
 // checkChain is I8, I9 and I10: every transaction of the payer is the one of a decided batch, what left the payer is what
 // was paid and its fees, and nobody got more than q−f custodians count as earned.
 func (w *World) checkChain(r *Report, disks []disk) error {
-	all, err := w.payments()
+	got := map[common.Address]*uint256.Int{}
+	err := w.checkPayer(r, disks, got, chainID, w.Chain, w.end, w.funded)
+	if err == nil && w.other != nil {
+		err = w.checkPayer(r, disks, got, otherChainID, w.other.chain, w.other.end, w.other.funded)
+	}
+	if err != nil {
+		return err
+	}
+	return w.checkEarned(disks, got)
+}
+
+// checkPayer looks at the payer on one chain, and adds what accounts got there.
+func (w *World) checkPayer(r *Report, disks []disk, got map[common.Address]*uint256.Int, id uint64, c *memchain.Chain, end *memchain.Endpoint, funded uint256.Int) error {
+	all, err := w.payments(end)
 	if err != nil {
 		return err
 	}
 	byNonce := map[uint64]batch.Batch{}
 	for _, b := range w.allValues(disks) {
-		if len(b.Items) > 0 {
+		if len(b.Items) > 0 && b.Lane.ChainID == id {
 			byNonce[b.Nonce] = b
 		}
 	}
 	var out uint256.Int
-	got := map[common.Address]*uint256.Int{}
 	for _, p := range all {
 		b, ok := byNonce[p.nonce]
 		if !ok || b.Items[0].Content.To != p.to || b.Items[0].Content.Amount != p.value {
@@ -277,11 +293,11 @@ func (w *World) checkChain(r *Report, disks []disk) error {
 			got[account].Add(got[account], &p.value)
 		}
 	}
-	left := w.Chain.Balance(w.payer)
-	if out.Add(&out, &left); out != w.funded {
-		return broken("I9", "the payer had %s wei; what it holds, paid and burnt is %s", w.funded.Dec(), out.Dec())
+	left := c.Balance(w.payer)
+	if out.Add(&out, &left); out != funded {
+		return broken("I9", "the payer had %s wei; what it holds, paid and burnt is %s", funded.Dec(), out.Dec())
 	}
-	return w.checkEarned(disks, got)
+	return nil
 }
 
 func (w *World) checkEarned(disks []disk, got map[common.Address]*uint256.Int) error {
@@ -302,7 +318,11 @@ func (w *World) checkEarned(disks []disk, got map[common.Address]*uint256.Int) e
 
 // Arrived checks that the destination of a request holds its amount, in the newest block.
 func (w *World) Arrived(r *Request) error {
-	all, err := w.payments()
+	end := w.end
+	if r.network == OtherNetwork {
+		end = w.other.end
+	}
+	all, err := w.payments(end)
 	if err != nil {
 		return err
 	}

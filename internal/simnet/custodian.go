@@ -12,7 +12,6 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"go.uber.org/zap"
 
-	"conclave/chain"
 	"conclave/chain/memchain"
 	"conclave/node"
 	"conclave/p2p"
@@ -80,7 +79,7 @@ func (c *Custodian) build() (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	end, err := c.endpoint()
+	chains, err := c.endpoints()
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +91,7 @@ func (c *Custodian) build() (*node.Node, error) {
 			c.Net, err = c.w.join(c.key, peers(c.w.keys), h)
 			return netDoor{c.Net, c.crash}, err
 		},
-		Relay: api, Chains: map[string]chain.Endpoint{Network: chainDoor{end, c.crash, c}}, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
+		Relay: api, Chains: chains, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
 	})
 }
 

@@ -17,7 +17,6 @@ import (
 	"conclave/p2p"
 	"conclave/quorum"
 	"conclave/quorum/batch"
-	"conclave/relay/relaysim"
 	"conclave/tss/tsstest"
 )
 
@@ -75,7 +74,7 @@ func policyValue(section, v string) string {
 	return strconv.Quote(v)
 }
 
-func policyFile(values map[string]string) string {
+func policyFile(values map[string]string, networks []string) string {
 	var b strings.Builder
 	b.WriteString("version = 1\nin_flight = 4\n")
 	sections := map[string]string{}
@@ -90,7 +89,7 @@ func policyFile(values map[string]string) string {
 	for _, name := range slices.Sorted(maps.Keys(sections)) {
 		fmt.Fprintf(&b, "[%s]\n%s", name, sections[name])
 	}
-	fmt.Fprintf(&b, `[fees]
+	b.WriteString(`[fees]
 tip_floor = "1000000000"
 offer_percent = 200
 cap_percent = 400
@@ -98,20 +97,18 @@ ceiling = "1000000000000"
 gas_limit = 60000
 token_gas_limit = 120000
 
-[[tariff]]
+`)
+	for _, network := range networks {
+		fmt.Fprintf(&b, `[[tariff]]
 network = %q
 fixed = "%d000000000000000000"
 minimum = "%d000000000000000000"
 [[tariff.tiers]]
 from = "0"
 ratio = "%v"
-`, Network, tariffFixed, tariffMin, tariffRatio)
+`, network, tariffFixed, tariffMin, tariffRatio)
+	}
 	return b.String()
-}
-
-func relayTariff() relaysim.Network {
-	return relaysim.Network{Name: Network, TokenType: "native", Fee: tariffFixed, Min: tariffMin,
-		Tiers: []relaysim.Tier{{Min: 0, Ratio: tariffRatio}}, MaxPerDay: 1000}
 }
 
 // committee is the fixtures' members, ascending by address: index i of a world is the i-th of them.
@@ -137,12 +134,15 @@ func memberOf(i int, key *ecdsa.PrivateKey) quorum.Member {
 
 func newGenesis(cfg Config, keys []*ecdsa.PrivateKey) (quorum.Genesis, error) {
 	g := quorum.Genesis{
-		Version: quorum.GenesisVersion, Name: "simnet", FeeAddress: place("fee"), DaoAddress: place("dao"), Policy: policyFile(cfg.Policy) + cfg.Governors,
+		Version: quorum.GenesisVersion, Name: "simnet", FeeAddress: place("fee"), DaoAddress: place("dao"), Policy: policyFile(cfg.Policy, cfg.lanes()) + cfg.Governors,
 		VestingAdmins: []common.Address{crypto.PubkeyToAddress(vestingAdmin().PublicKey)},
 		Lanes: []quorum.Lane{{
 			Network: Network, ChainID: chainID, Way: quorum.WaySingle, DepositAddress: place("deposit"),
 			BenefitContract: place("benefit contract"), Finality: cfg.Finality, MinEndpoints: uint64(max(1, cfg.Endpoints)),
 		}},
+	}
+	if cfg.OtherLane {
+		g.Lanes = append(g.Lanes, otherGenesis(cfg.Finality))
 	}
 	for i, k := range keys {
 		g.Members = append(g.Members, memberOf(i, k))

@@ -43,7 +43,7 @@ func (w *World) makeHistory() error {
 		return err
 	}
 	found, err := cutover.Replay(w.ctx, cutover.Config{
-		Relay: client, Dir: dir, Now: time.Now(), VestingAdmins: w.Genesis.VestingAdmins,
+		Relay: client, Dir: dir, Now: time.Now(), VestingAdmins: w.Genesis.VestingAdmins, VestingTerms: w.Genesis.VestingTerms,
 	})
 	if err != nil {
 		return err

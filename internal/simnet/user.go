@@ -32,6 +32,8 @@ type Request struct {
 	User   *User
 	Amount *big.Int
 	body   []byte // as it was posted
+
+	network string // empty: the first lane
 }
 
 func userKey(name string) *ecdsa.PrivateKey {

@@ -42,6 +42,8 @@ type Config struct {
 	Governors string
 	// Endpoints of the chain per custodian, all of which must agree: 1 or 2; 1.
 	Endpoints int
+	// OtherLane gives the world a second chain and a lane on it, which lives while the first one does not.
+	OtherLane bool
 	Alerts    node.AlertRules
 	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
 	Trace func(line string)
@@ -62,6 +64,7 @@ type World struct {
 	founding founding
 	started  time.Time
 	end      *memchain.Endpoint // the world's own look at the chain
+	other    *otherLane         // nil in a world of one lane
 
 	Custodians []*Custodian // by index; twins come behind
 	users      map[string]*User
@@ -109,6 +112,9 @@ func New(cfg Config) (*World, error) {
 	w.wire = newWire(w)
 	w.Hub.Drop(w.wire.rule)
 	w.work.Go(func() { w.Chain.Run(w.ctx) })
+	if w.other != nil {
+		w.work.Go(func() { w.other.chain.Run(w.ctx) })
+	}
 	return w, nil
 }
 
@@ -117,7 +123,7 @@ func (w *World) prepare() (err error) {
 		return err
 	}
 	w.payer = w.cfg.Key.payer
-	if err := w.openChain(); err != nil {
+	if err := errors.Join(w.openChain(), w.openOther()); err != nil {
 		return err
 	}
 	if err := w.openRelay(); err != nil {
@@ -162,18 +168,9 @@ func (w *World) openRelay() (err error) {
 	}
 	w.Relay, err = relaysim.New(relaysim.Config{
 		Seed: 1, APIKey: crypto.PubkeyToAddress(w.apiKey.PublicKey), FeeAddress: w.Genesis.FeeAddress, DaoAddress: w.Genesis.DaoAddress,
-		Networks: []relaysim.Network{relayTariff()}, BenefitOf: w.benefitOf, ProjectorDelay: projectorDelay,
+		Networks: w.cfg.relayTariffs(), BenefitOf: w.benefitOf, ProjectorDelay: projectorDelay,
 	})
 	return err
-}
-
-// benefitOf is what the chain's newest block says, as the real Relay asks.
-func (w *World) benefitOf(ctx context.Context, _ string, account common.Address) (common.Address, error) {
-	head, err := w.end.Head(ctx)
-	if err != nil {
-		return common.Address{}, err
-	}
-	return w.end.BenefitAddress(ctx, w.Genesis.Lanes[0].BenefitContract, account, head)
 }
 
 // Start starts every custodian that does not run.
