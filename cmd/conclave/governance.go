@@ -16,7 +16,6 @@ import (
 	"conclave/quorum/governance"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/holiman/uint256"
 	"github.com/spf13/cobra"
 )
 
@@ -207,49 +206,4 @@ func newProposal(env *cli.Env) *cobra.Command {
 	}
 	d.target.register(cmd)
 	return cmd
-}
-
-// showProposal says in words what an action does, read from its bytes, and who signed.
-func showProposal(w io.Writer, c node.CommitteeView, v node.ProposalView, a quorum.Action) error {
-	t, err := a.Typed(c.Network, 0)
-	if err != nil {
-		return err
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", v.Kind, v.Hash)
-	describe(&b, "  ", t)
-	fmt.Fprintf(&b, "signed by %s: %d of the %d needed\n", names(v.Signed), len(v.Signed), v.Need)
-	if v.Waits != "" {
-		fmt.Fprintf(&b, "waits: %s\n", v.Waits)
-	}
-	return writeTo([]byte(b.String()))(w)
-}
-
-func names(list []node.OperatorView) string {
-	out := make([]string, len(list))
-	for i, o := range list {
-		out[i] = o.Name
-	}
-	return strings.Join(out, ", ")
-}
-
-// describe writes the fields that a wallet shows, the time aside.
-func describe(b *strings.Builder, indent string, s quorum.TypedStruct) {
-	for _, f := range s.Fields {
-		switch v := f.Value.(type) {
-		case quorum.TypedList:
-			for _, item := range v.Items {
-				fmt.Fprintf(b, "%s%s\n", indent, strings.ToLower(item.Name))
-				describe(b, indent+"  ", item)
-			}
-		case uint256.Int:
-			fmt.Fprintf(b, "%s%s %s\n", indent, f.Name, v.Dec())
-		case string:
-			fmt.Fprintf(b, "%s%s %q\n", indent, f.Name, v)
-		default:
-			if f.Name != "signedAt" {
-				fmt.Fprintf(b, "%s%s %v\n", indent, f.Name, v)
-			}
-		}
-	}
 }

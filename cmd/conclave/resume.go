@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"conclave/cmd/conclave/internal/cli"
@@ -102,5 +104,21 @@ func (r *resume) body(c node.CommitteeView) (quorum.Resume, error) {
 	if len(chosen) == 0 {
 		return quorum.Resume{}, cli.Errorf(cli.Usage, "", "no halt stands at this node")
 	}
-	return quorum.NewResume(c.Network, chosen, r.why), nil
+	return quorum.NewResume(c.Network, fewest(chosen), r.why), nil
+}
+
+// fewest leaves as many halts as one RESUME can list: of the members with fewest of them first, so that one that halts
+// without end keeps nobody else's from being cleared. What is left over takes another RESUME.
+func fewest(halts []quorum.Signed[quorum.Halt]) []quorum.Signed[quorum.Halt] {
+	if len(halts) <= quorum.MaxResumed {
+		return halts
+	}
+	of := map[common.Address]int{}
+	for _, h := range halts {
+		of[h.Signer()]++
+	}
+	slices.SortStableFunc(halts, func(a, b quorum.Signed[quorum.Halt]) int {
+		return cmp.Or(cmp.Compare(of[a.Signer()], of[b.Signer()]), a.Signer().Cmp(b.Signer()), cmp.Compare(a.Body().Counter, b.Body().Counter))
+	})
+	return halts[:quorum.MaxResumed]
 }
