@@ -50,7 +50,11 @@ func (w *watcher) outflow() error {
 	if err != nil {
 		return err
 	}
-	if o.Behind || !o.Exceeds() {
+	if o.Behind { // nothing is said: an alert of before a start stands until the books have caught up
+		w.overpaid = time.Time{}
+		return nil
+	}
+	if !o.Exceeds() {
 		w.overpaid = time.Time{}
 		w.n.alerts.recover(codeOverpaid)
 		return nil
