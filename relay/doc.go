@@ -11,7 +11,8 @@
 // lies below them; what comes after its gap expired is handed over as late. A gap expires only by an answer that shows a
 // higher row and was asked for at least the grace after the gap was seen, where time without answers does not count. An
 // outcome is sent only for an outbox entry, never two different ones for one id. Settled log is walked over again and again,
-// one page every five seconds, so that what was rewritten or taken away is found.
+// one page every five seconds, so that what was rewritten or taken away is found; so is the whole withdrawal list, where a
+// decided request may change behind everybody's back.
 //
 // What you owe. Give the followers books whose Record is one durable transaction: the rows and the follower's state go in
 // together or not at all. Treat an error that carries a hostile [Refusal] as a reason to trip the node's fuse. Write outbox

@@ -185,8 +185,7 @@ func (f *Follower) publish(err error) {
 }
 
 // Poll reads on, at most pagesPerPoll pages, looks back at one page of ids that were given up, and walks on over one page of
-// what is settled. more is true when the
-// end of the log was not reached.
+// what is settled. more is true when the end of the log was not reached.
 func (f *Follower) Poll(ctx context.Context) (more bool, err error) {
 	defer func() { f.publish(err) }()
 	if !f.mid {

@@ -205,3 +205,19 @@ func TestHiddenAndLateRows(t *testing.T) {
 		require.Equal(t, uint64(62), f.Status().Settled)
 	})
 }
+
+// The grace is asked for with every look: a policy that shortens it holds for the gaps that are open.
+func TestGraceIsAskedForEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
+		grace := time.Minute
+		f := s.follower(FollowConfig{GraceNow: func() time.Duration { return grace }})
+		s.View(0).Lie(relaysim.Hide(2))
+		s.credit(3)
+		require.NoError(t, s.pollFor(10*time.Second, f.Poll))
+		require.Equal(t, uint64(1), f.Status().Settled)
+		grace = 5 * time.Second
+		require.NoError(t, s.pollFor(time.Second, f.Poll))
+		require.Equal(t, uint64(3), f.Status().Settled)
+	})
+}

@@ -12,8 +12,9 @@ import (
 	"github.com/holiman/uint256"
 )
 
-// The wire files are the only place that knows the Relay's JSON: this one its rows, wire_plain.go the rest. Unknown fields are passed over, for the Relay's own history adds
-// some now and then; known ones must be there exactly once and with the right type.
+// The wire files are the only place that knows the Relay's JSON: this one its rows, wire_plain.go the rest. Unknown fields are
+// passed over, for the Relay's own history adds some now and then; known ones must be there exactly once and with the right
+// type.
 
 // Bounds of a page and of the texts in it.
 const (
