@@ -180,7 +180,10 @@ func (n *Node) whyNotYet(ctx context.Context, out *WithdrawalView) error {
 	if out.Outcome != "" && out.Reported {
 		return nil
 	}
-	return n.core.ask(ctx, func() { n.core.whyNot(out) })
+	return n.core.ask(ctx, func() {
+		n.core.whyNot(out)
+		n.core.explainGovernors(out)
+	})
 }
 
 // whyNot adds what the core knows of an undecided or unpaid withdrawal.

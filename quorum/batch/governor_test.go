@@ -84,6 +84,12 @@ func TestGovernorQueuesAnAccountAndPaysOthers(t *testing.T) {
 	var q *batch.Queued
 	require.ErrorAs(t, why, &q)
 	require.Equal(t, uint64(now+30_000), q.Free)
+	levels, ok := w.s.Levels(second.Content, w.views(t, 0, at(w, 29_999)))
+	require.True(t, ok)
+	require.Equal(t, []uint64{now + 30_000, 0}, []uint64{levels[0].Free, levels[1].Free}, "the account's refuses, the lane's does not")
+	require.Equal(t, q.Level, levels[0].Left)
+	_, ok = w.s.Levels(second.Content, nil)
+	require.False(t, ok, "nobody knows the time")
 	require.EqualValues(t, 2, w.paid(t, 30_000, second))
 }
 
