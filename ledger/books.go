@@ -93,6 +93,7 @@ type Intake struct {
 	Policy        quorum.Policy
 	FeeAddress    common.Address // of the genesis document
 	VestingAdmins []common.Address
+	VestingTerms  []quorum.VestingTerm
 	History       quorum.Cutover // of the genesis document; the zero value has none
 	Brought       bool           // members certified these rows, or operators signed them: this node's Relay did not show them
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"conclave/quorum"
 )
 
 func credits(t require.TestingT, l *Ledger, a common.Address) string {
@@ -299,6 +301,27 @@ func TestVestingIsRefused(t *testing.T) {
 		require.Equal(t, "40 counted, 0 pending", credits(t, l, a))
 		checked(t, l)
 	})
+}
+
+// Of several admins each counts for the rows of its term, so that a key which was replaced vests nothing more.
+func TestAVestingAdminCountsForItsTerm(t *testing.T) {
+	old, young := crypto.ToECDSAUnsafe(crypto.Keccak256([]byte("test old vesting admin"))), crypto.ToECDSAUnsafe(crypto.Keccak256([]byte("test young vesting admin")))
+	in := plenty()
+	in.Now = 100 * dayMS
+	in.VestingAdmins = []common.Address{addressOf(young), addressOf(old)}
+	in.VestingTerms = []quorum.VestingTerm{{Admin: addressOf(old), Until: 10}, {Admin: addressOf(young), From: 10}}
+	for _, c := range []struct {
+		key   *ecdsa.PrivateKey
+		row   uint64
+		count string
+	}{{old, 1, "40"}, {old, 10, "40"}, {old, 11, "0"}, {young, 9, "0"}, {young, 10, "40"}, {young, 5000, "40"}} {
+		l, a := newBooks(t), testAccount(1)
+		release := event(c.row+1, a, VestingRelease, "40")
+		release.Vesting.ID = 7
+		appendAll(t, l, in, testVesting(t, c.key, c.row, 7, a, "100"), release)
+		require.Equal(t, c.count+" counted, 0 pending", credits(t, l, a), "row %d", c.row)
+		checked(t, l)
+	}
 }
 
 func TestScheduleReleasesByWholeDays(t *testing.T) {

@@ -3,7 +3,6 @@ package ledger
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -98,8 +97,8 @@ func (b *book) schedule(e Event) (s Schedule, why string) {
 		return s, "it lasts no day"
 	}
 	signer, err := quorum.RecoverAny(quorum.PersonalDigest(VestingText(v)), v.Signature)
-	if (err != nil || !slices.Contains(b.in.VestingAdmins, signer)) && !b.listedVesting(e) {
-		return s, "no admin of the genesis document signed it"
+	if (err != nil || !quorum.MayVest(b.in.VestingAdmins, b.in.VestingTerms, signer, e.ID)) && !b.listedVesting(e) {
+		return s, "no admin of the genesis document signed it, or none whose term holds"
 	}
 	return s, ""
 }

@@ -259,7 +259,7 @@ func (c *core) actionEffects(a *batch.Acted, raised *[]ledger.Alert) *ledger.Act
 	out := &ledger.ActionEffects{
 		Serial: a.Action.Serial, Kind: a.Action.Kind, File: a.File, Policy: a.Policy.Ref(),
 		Intake: ledger.Intake{
-			Now: uint64(c.now().UnixMilli()), Policy: a.Policy, FeeAddress: c.genesis.FeeAddress, VestingAdmins: c.genesis.VestingAdmins,
+			Now: uint64(c.now().UnixMilli()), Policy: a.Policy, FeeAddress: c.genesis.FeeAddress, VestingAdmins: c.genesis.VestingAdmins, VestingTerms: c.genesis.VestingTerms,
 			History: c.genesis.Cutover,
 		},
 		Raise: func(x ledger.Alert) { *raised = append(*raised, x) },

@@ -162,7 +162,7 @@ func (in *intake) book(ctx context.Context, events []ledger.Event, state []byte,
 	err := in.n.led.Update(func(tx *ledger.Tx) (err error) {
 		out, err = tx.Append(events, ledger.Intake{
 			Now: uint64(in.n.now().UnixMilli()), Policy: in.n.policy(),
-			FeeAddress: in.n.genesis.FeeAddress, VestingAdmins: in.n.genesis.VestingAdmins, History: in.n.genesis.Cutover,
+			FeeAddress: in.n.genesis.FeeAddress, VestingAdmins: in.n.genesis.VestingAdmins, VestingTerms: in.n.genesis.VestingTerms, History: in.n.genesis.Cutover,
 			Brought: certified,
 		})
 		if err == nil && len(events) > 0 {

@@ -28,7 +28,8 @@ type Genesis struct {
 	VestingAdmins []common.Address `json:"vesting_admins"`
 	Policy        string           `json:"policy"` // the policy file's bytes
 	Cutover       Cutover          `json:"cutover"`
-	Signatures    []Signature      `json:"signatures" rlp:"-"` // of operators, see package governance
+	VestingTerms  []VestingTerm    `json:"vesting_terms,omitempty" rlp:"optional"` // of those admins whose word does not always count
+	Signatures    []Signature      `json:"signatures" rlp:"-"`                     // of operators, see package governance
 }
 
 // Lane is one payout network of the genesis document; its payer comes out of the ceremony.
@@ -122,6 +123,9 @@ func (g Genesis) Check() error {
 	}
 	if err := g.Cutover.check(); err != nil {
 		return fmt.Errorf("genesis: cut-over: %w", err)
+	}
+	if err := checkVesting(g.VestingAdmins, g.VestingTerms); err != nil {
+		return fmt.Errorf("genesis: %w", err)
 	}
 	roster, err := g.Roster()
 	if err != nil {

@@ -160,7 +160,7 @@ func replayBooks(env *cli.Env, home, into string) (err error) {
 	ctx, stop := interruptible()
 	defer stop()
 	bar := newProgress(env, sizes)
-	out, err := l.Rebuild(ctx, again, ledger.Intake{FeeAddress: g.FeeAddress, VestingAdmins: g.VestingAdmins, History: g.Cutover}, bar.tell)
+	out, err := l.Rebuild(ctx, again, ledger.Intake{FeeAddress: g.FeeAddress, VestingAdmins: g.VestingAdmins, VestingTerms: g.VestingTerms, History: g.Cutover}, bar.tell)
 	bar.end()
 	if err != nil {
 		return ledgerError(fmt.Errorf("replay: %w", err))

@@ -15,8 +15,6 @@ import (
 	"conclave/node/cutover"
 	"conclave/quorum"
 	"conclave/relay"
-
-	"github.com/ethereum/go-ethereum/common"
 )
 
 // history fills in the document's cut-over.
@@ -37,7 +35,7 @@ func (f newFlags) history(ctx context.Context, env *cli.Env, g *quorum.Genesis) 
 	if f.relay == "" || f.relayKey == "" {
 		return cli.Errorf(cli.Usage, "the root is worth what this operator's own view of the Relay is", "network new: --cutover needs --relay and --relay-key-file")
 	}
-	found, err := replayRelay(ctx, env, f.relay, f.relayKey, event, g.VestingAdmins)
+	found, err := replayRelay(ctx, env, f.relay, f.relayKey, event, *g)
 	if err != nil {
 		return err
 	}
@@ -80,7 +78,7 @@ func (f newFlags) carry(found cutover.Found) ([]uint64, error) {
 }
 
 // replayRelay reads the Relay's history into a temporary folder.
-func replayRelay(ctx context.Context, env *cli.Env, url, keyFile string, event uint64, admins []common.Address) (cutover.Found, error) {
+func replayRelay(ctx context.Context, env *cli.Env, url, keyFile string, event uint64, g quorum.Genesis) (cutover.Found, error) {
 	var none cutover.Found
 	key, err := config.ReadKey(keyFile)
 	if err != nil {
@@ -96,7 +94,7 @@ func replayRelay(ctx context.Context, env *cli.Env, url, keyFile string, event u
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	bar := newProgress(env, map[string]uint64{"event ids": event})
-	found, err := cutover.Replay(ctx, cutover.Config{Relay: client, Dir: dir, Event: event, Now: time.Now(), VestingAdmins: admins,
+	found, err := cutover.Replay(ctx, cutover.Config{Relay: client, Dir: dir, Event: event, Now: time.Now(), VestingAdmins: g.VestingAdmins, VestingTerms: g.VestingTerms,
 		Progress: func(_, id uint64) { bar.tell("event ids", id) }})
 	bar.end()
 	switch {
@@ -114,7 +112,7 @@ func compareHistory(ctx context.Context, env *cli.Env, c config.Config, g quorum
 	if g.Cutover.Event == 0 {
 		return nil
 	}
-	found, err := replayRelay(ctx, env, c.Relay.URL, c.RelayKeyPath(), g.Cutover.Event, g.VestingAdmins)
+	found, err := replayRelay(ctx, env, c.Relay.URL, c.RelayKeyPath(), g.Cutover.Event, g)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 
 	"conclave/cmd/conclave/internal/cli"
 	"conclave/node/config"
@@ -45,7 +47,7 @@ func newNetworkNew(env *cli.Env) *cobra.Command {
 	flags.StringVar(&f.policy, "policy", "", "the policy file, whose bytes become part of the document (required)")
 	flags.StringVar(&f.fee, "fee-address", "", "the account that withdrawal fees are credited to (required)")
 	flags.StringVar(&f.dao, "dao-address", "", "the DAO's account (required)")
-	flags.StringSliceVar(&f.vesting, "vesting-admin", nil, "address that may sign vesting schedules; repeatable")
+	flags.StringSliceVar(&f.vesting, "vesting-admin", nil, "address that may sign vesting schedules, with :FROM-UNTIL only those of rows with these ids (either may be missing); repeatable")
 	flags.StringVar(&f.out, "out", "", "the new file (required)")
 	flags.StringVar(&f.cutover, "cutover", "", "for a Relay with a history: the event up to which its log counts at face value, or auto\n"+
 		"for the newest one that is a day old. Replays the Relay's log; needs --relay and --relay-key-file")
@@ -100,8 +102,16 @@ func (f newFlags) document() (quorum.Genesis, error) {
 	}
 	g.FeeAddress, g.DaoAddress = common.HexToAddress(f.fee), common.HexToAddress(f.dao)
 	for _, a := range f.vesting {
-		g.VestingAdmins = append(g.VestingAdmins, common.HexToAddress(a))
+		admin, term, err := vestingAdmin(a)
+		if err != nil {
+			return g, err
+		}
+		g.VestingAdmins = append(g.VestingAdmins, admin)
+		if term != nil {
+			g.VestingTerms = append(g.VestingTerms, *term)
+		}
 	}
+	slices.SortFunc(g.VestingTerms, func(a, b quorum.VestingTerm) int { return a.Admin.Cmp(b.Admin) })
 	for _, path := range f.members {
 		m, err := readRecord(path)
 		if err != nil {
@@ -136,15 +146,39 @@ func (f newFlags) check() error {
 			return err
 		}
 	}
-	for _, a := range f.vesting {
-		if err := checkAddress("--vesting-admin", a); err != nil {
-			return err
-		}
-	}
 	if _, err := os.Lstat(f.out); !errors.Is(err, fs.ErrNotExist) {
 		return cli.Errorf(cli.Usage, "choose a new file: the one that is there may carry signatures", "write genesis: %s exists", f.out)
 	}
 	return nil
+}
+
+// vestingAdmin reads ADDRESS or ADDRESS:FROM-UNTIL.
+func vestingAdmin(text string) (admin common.Address, term *quorum.VestingTerm, err error) {
+	address, span, limited := strings.Cut(text, ":")
+	if err := checkAddress("--vesting-admin", address); err != nil {
+		return admin, nil, err
+	}
+	admin = common.HexToAddress(address)
+	if !limited {
+		return admin, nil, nil
+	}
+	term = &quorum.VestingTerm{Admin: admin}
+	from, until, ok := strings.Cut(span, "-")
+	for _, end := range []struct {
+		text string
+		id   *uint64
+	}{{from, &term.From}, {until, &term.Until}} {
+		if end.text == "" || !ok {
+			continue
+		}
+		if *end.id, err = strconv.ParseUint(end.text, 10, 64); err != nil {
+			ok = false
+		}
+	}
+	if !ok || span == "-" {
+		return admin, nil, cli.Errorf(cli.Usage, "", "--vesting-admin: want ADDRESS or ADDRESS:FROM-UNTIL with ids of rows, not %q", text)
+	}
+	return admin, term, nil
 }
 
 // lanesFile is the file of --lanes.

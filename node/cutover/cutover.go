@@ -37,6 +37,7 @@ type Config struct {
 	Event         uint64 // the cut-over; 0: the newest row that is MinAge old by the Relay's clock
 	Now           time.Time
 	VestingAdmins []common.Address
+	VestingTerms  []quorum.VestingTerm
 	Progress      func(events, id uint64) // called after every page; may be nil
 }
 
@@ -77,7 +78,7 @@ func replay(ctx context.Context, cfg Config, l *ledger.Ledger) (found Found, err
 			}
 			last = e
 			found.Events++
-			if e.Kind == ledger.VestingCreated && !signed(e.Vesting, cfg.VestingAdmins) {
+			if e.Kind == ledger.VestingCreated && !cfg.signed(e) {
 				vesting[ledger.VestingDigest(e.Vesting)] = true
 			}
 		}
@@ -115,7 +116,7 @@ func replay(ctx context.Context, cfg Config, l *ledger.Ledger) (found Found, err
 func book(l *ledger.Ledger, cfg Config, events []ledger.Event) error {
 	return l.Update(func(tx *ledger.Tx) error {
 		_, err := tx.Append(events, ledger.Intake{
-			Now: uint64(cfg.Now.UnixMilli()), VestingAdmins: cfg.VestingAdmins, History: quorum.Cutover{Event: 1<<64 - 1},
+			Now: uint64(cfg.Now.UnixMilli()), VestingAdmins: cfg.VestingAdmins, VestingTerms: cfg.VestingTerms, History: quorum.Cutover{Event: 1<<64 - 1},
 		})
 		return err
 	})
@@ -175,10 +176,10 @@ func pending(ctx context.Context, r Relay, found *Found) error {
 	return nil
 }
 
-// signed reports whether an admin signed the record in today's text.
-func signed(v ledger.VestingRef, admins []common.Address) bool {
-	signer, err := quorum.RecoverAny(quorum.PersonalDigest(ledger.VestingText(v)), v.Signature)
-	return err == nil && slices.Contains(admins, signer)
+// signed reports whether an admin whose term holds signed the record in today's text.
+func (cfg Config) signed(e ledger.Event) bool {
+	signer, err := quorum.RecoverAny(quorum.PersonalDigest(ledger.VestingText(e.Vesting)), e.Vesting.Signature)
+	return err == nil && quorum.MayVest(cfg.VestingAdmins, cfg.VestingTerms, signer, e.ID)
 }
 
 // Difference is what a document says of the history and this operator's Relay does not show.

@@ -253,6 +253,7 @@ func clone(g quorum.Genesis) quorum.Genesis {
 	}
 	g.Lanes = slices.Clone(g.Lanes)
 	g.VestingAdmins = slices.Clone(g.VestingAdmins)
+	g.VestingTerms = slices.Clone(g.VestingTerms)
 	g.Cutover.Vesting = slices.Clone(g.Cutover.Vesting)
 	g.Cutover.Carried = slices.Clone(g.Cutover.Carried)
 	g.Signatures = slices.Clone(g.Signatures)
