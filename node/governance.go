@@ -81,10 +81,12 @@ func (c *core) newProposal(v quorum.VerifiedAction) *proposal {
 	return &proposal{v: v, hash: v.Action().Hash(c.network), copy: quorum.ValueID(c.network, v.Signed().Encode())}
 }
 
-// loadProposals takes the open actions back from the ledger. One that no longer stands is forgotten with the next decision.
+// loadProposals takes the open actions back from the ledger, and forgets there those that stand no more: a node that died
+// right behind a decision has not.
 func (c *core) loadProposals() error {
 	c.proposals, c.shown = proposals{}, map[common.Address]time.Time{}
-	return c.led.View(func(tx *ledger.Tx) error {
+	var gone []common.Hash
+	err := c.led.View(func(tx *ledger.Tx) error {
 		return tx.Proposals(func(raw []byte) error {
 			s, err := quorum.DecodeSignedAction(raw)
 			if err != nil {
@@ -93,9 +95,28 @@ func (c *core) loadProposals() error {
 			if v, err := s.Open(c.network, c.state.Roster); err == nil && c.state.CheckAction(v) == nil {
 				p := c.newProposal(v)
 				c.proposals[p.hash] = p
+			} else {
+				gone = append(gone, s.Action.Hash(c.network))
 			}
 			return nil
 		})
+	})
+	if err != nil {
+		return err
+	}
+	return c.dropProposals(gone)
+}
+
+// dropProposals forgets actions in the ledger.
+func (c *core) dropProposals(gone []common.Hash) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	return c.led.Update(func(tx *ledger.Tx) (err error) {
+		for _, h := range gone {
+			err = errors.Join(err, tx.DropProposal(h))
+		}
+		return err
 	})
 }
 
@@ -302,15 +323,9 @@ func (c *core) pruneProposals() {
 			delete(c.proposals, p.hash)
 		}
 	}
-	if len(gone) == 0 {
-		return
+	if err := c.dropProposals(gone); err != nil {
+		c.stop(fmt.Errorf("forget proposals: %w", err))
 	}
-	c.update("forget proposals", func(tx *ledger.Tx) (err error) {
-		for _, h := range gone {
-			err = errors.Join(err, tx.DropProposal(h))
-		}
-		return err
-	})
 }
 
 // stops reads what halts forbid now.

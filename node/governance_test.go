@@ -180,6 +180,40 @@ func TestASignatureFromTheFutureIsNotTaken(t *testing.T) {
 	require.Empty(t, l.proposals)
 }
 
+// A node that died between a decision and what follows from it in memory: the policy is in force, and what the decision
+// made void is neither open nor on the disk.
+func TestDeathBehindADecidedAction(t *testing.T) {
+	l := newLab(t)
+	l.onPolicy = func(quorum.Policy) {}
+	_, err := l.core.propose(l.policyAction(500, 1, 0, 1))
+	require.NoError(t, err)
+	signed, err := l.policyAction(400, 1, 0, 1, 2).Open(l.network, l.state.Roster)
+	require.NoError(t, err)
+	for _, v := range l.views(l.state.Height, uint64(time.Now().UnixMilli())) {
+		l.pool.addView(v)
+	}
+	b, err := l.state.BuildAction(signed, l.pool.viewList())
+	require.NoError(t, err)
+	committed, err := l.decision(b).Verify(l.network, l.state.Roster)
+	require.NoError(t, err)
+	_, ok := l.decide(committed) // and nothing behind it
+	require.True(t, ok)
+	require.Len(t, l.proposals, 1)
+
+	require.NoError(t, l.loadProposals())
+	require.Empty(t, l.proposals)
+	n := &Node{led: l.led, genesis: l.genesis, network: l.network}
+	require.NoError(t, n.loadPolicy())
+	require.Equal(t, l.state.Policy.Ref(), n.policy().Ref())
+	require.Equal(t, uint64(2), n.policy().Version)
+	require.NoError(t, l.led.View(func(tx *ledger.Tx) error {
+		require.Equal(t, uint64(1), tx.LastSerial())
+		return tx.Proposals(func([]byte) error { t.Fatal("void, and kept"); return nil })
+	}))
+	require.NoError(t, l.hearDecision(l.decision(b)), "shown again it is nothing new")
+	require.Equal(t, uint64(1), l.state.Serial)
+}
+
 // Who holds more than a peer shows what it holds; who holds the same is quiet.
 func TestHeldActionsAreShownToWhoLacksThem(t *testing.T) {
 	l := newLab(t)
