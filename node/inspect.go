@@ -214,7 +214,10 @@ func (c *core) whyNot(out *WithdrawalView) {
 func (c *core) whyUndecided(out *WithdrawalView, add func(code, format string, args ...any)) {
 	pay, certified := c.pool.pay[out.ID]
 	_, refused := c.pool.refuse[out.ID]
+	_, resolved := c.state.Fate(out.ID)
 	switch {
+	case resolved:
+		add("queued", "the operators resolved it; it waits for its height, and for the governors")
 	case certified:
 		out.Certified, out.Stage = true, stageCertified
 		content, ok := c.content(out.ID)
