@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"conclave/node"
+	"conclave/relay/relaysim"
 )
 
 // lessons are the words that the stories about the replaced wallet need beside those for a Relay that lies.
@@ -25,6 +26,17 @@ func lessons() []command {
 				p.last, p.request = r.Event, r
 			}
 			return err
+		}},
+		// The text that was signed is another one then; amount and destination stay right.
+		{"relay shows REQUEST as signed a second later", false, func(p *player, a args) error {
+			r, err := p.w.Request(a["REQUEST"])
+			if err != nil {
+				return err
+			}
+			for _, c := range p.w.Custodians {
+				c.Relay.LieAboutRequests(relaysim.AlterRequest(r.ID, func(row *relaysim.RequestRow) { row.Timestamp++ }))
+			}
+			return nil
 		}},
 		{"chain forgets what waits", false, func(p *player, _ args) error { p.w.Chain.Forget(); return nil }},
 		{"expect alert CODE about the last row on WHO…", false, func(p *player, a args) error {
