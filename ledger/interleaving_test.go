@@ -86,7 +86,6 @@ type worldNode struct {
 	asked []Withdrawal
 	fates []Spent
 	paid  []uint64
-	proof map[uint64]Proof
 	now   uint64
 }
 

@@ -210,7 +210,7 @@ func newLedgerCompact(env *cli.Env) *cobra.Command {
 				return ledgerError(err)
 			}
 			return env.Print(out, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "compacted: %d MB are %d MB now\n", out.Before>>20, out.After>>20)
+				_, err := fmt.Fprintf(w, "compacted: %.1f MB are %.1f MB now\n", float64(out.Before)/1e6, float64(out.After)/1e6)
 				return err
 			})
 		}),
