@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,13 +31,18 @@ type book struct {
 	tx       *Tx
 	in       Intake
 	totals   totals
-	accounts map[common.Address]*openAcct
-	dirty    []uint64 // closed ranges that a late row entered
-	rlp      []byte   // of the event that is being booked; nil when it is not at hand
-	asked    bool     // waiting is known
-	waiting  bool     // rejects wait for their debit
+	accounts map[common.Address]*openAcct // what is at hand: what this book opened and, in a replay, what books before it did
+	opened   []placed                     // what this book opened
+	number   uint64                       // of this book among those that share accounts
+	dirty    []uint64                     // closed ranges that a late row entered
+	rlp      []byte                       // of the event that is being booked; nil when it is not at hand
+	asked    bool                         // waiting is known
+	waiting  bool                         // rejects wait for their debit
 	alerts   []Alert
 	history  History
+
+	lastOpen    *openAcct // of lastAddress: an event asks for its account several times
+	lastAddress common.Address
 
 	historyWas History       // as it is stored
 	accrual    *AccrualState // read with the first credit
@@ -46,6 +53,7 @@ type openAcct struct {
 	acct
 	known bool   // it has a record
 	sum   uint32 // checksum of the record
+	in    uint64 // number of the book that opened it last
 
 	asked    bool // upTo is read
 	approved uint64
@@ -53,33 +61,55 @@ type openAcct struct {
 
 func (tx *Tx) openBook(in Intake) (*book, error) {
 	t, err := tx.totals()
-	return &book{tx: tx, in: in, totals: t, accounts: map[common.Address]*openAcct{}}, err
+	w := tx.warm
+	if w == nil {
+		w = newWarm()
+	}
+	w.books++
+	return &book{tx: tx, in: in, totals: t, accounts: w.accounts, number: w.books}, err
 }
 
 // close writes what changed.
 func (b *book) close() error {
-	addresses := make([]common.Address, 0, len(b.accounts))
-	for a := range b.accounts {
-		addresses = append(addresses, a)
-	}
-	// In key order, which bbolt likes and which makes equal histories equal files.
-	slices.SortFunc(addresses, common.Address.Cmp)
 	bucket := b.tx.b.Bucket(bucketAccounts)
-	for _, address := range addresses {
-		a := b.accounts[address]
+	for _, at := range b.inOrder() {
+		a := at.acct
 		var err error
-		if a.sum, err = bucket.replaceOwn(address[:], a.encode(), a.sum, a.known); err != nil {
+		if a.sum, err = bucket.replaceOwn(at.address[:], a.encode(), a.sum, a.known); err != nil {
 			return err
 		}
 		a.known = true
-		if b.tx.warm != nil {
-			b.tx.warm[address] = a
-		}
 	}
 	if err := errors.Join(b.closeRanges(), b.keepClock()); err != nil {
 		return err
 	}
 	return b.tx.put(bucketBooks, keyTotals, b.totals)
+}
+
+// warm is the accounts that stay at hand between the commits of a replay.
+type warm struct {
+	accounts map[common.Address]*openAcct
+	books    uint64
+}
+
+func newWarm() *warm { return &warm{accounts: map[common.Address]*openAcct{}} }
+
+// placed is an account and its place among the keys: the address's first bytes as a number, which compares at once.
+type placed struct {
+	prefix  uint64
+	address common.Address
+	acct    *openAcct
+}
+
+// inOrder returns the opened accounts in key order, which bbolt likes and which makes equal histories equal files.
+func (b *book) inOrder() []placed {
+	slices.SortFunc(b.opened, func(x, y placed) int {
+		if c := cmp.Compare(x.prefix, y.prefix); c != 0 {
+			return c
+		}
+		return x.address.Cmp(y.address)
+	})
+	return b.opened
 }
 
 func (b *book) alert(code AlertCode, s Severity, e Event, hint, format string, args ...any) {
@@ -88,10 +118,10 @@ func (b *book) alert(code AlertCode, s Severity, e Event, hint, format string, a
 
 // peek reads an account without making it known.
 func (b *book) peek(address common.Address) (acct, error) {
-	if a := b.accounts[address]; a != nil {
-		return a.acct, nil
+	if b.lastOpen != nil && b.lastAddress == address {
+		return b.lastOpen.acct, nil
 	}
-	if a := b.tx.warm[address]; a != nil {
+	if a := b.accounts[address]; a != nil {
 		return a.acct, nil
 	}
 	a, _, err := b.tx.acct(address)
@@ -105,14 +135,35 @@ func (b *book) account(address common.Address) (*acct, error) {
 }
 
 func (b *book) open(address common.Address) (*openAcct, error) {
-	if a := b.accounts[address]; a != nil {
-		return a, nil
+	if b.lastOpen != nil && b.lastAddress == address {
+		return b.lastOpen, nil
 	}
-	if a := b.tx.warm[address]; a != nil {
-		a.asked = false
+	a, err := b.find(address)
+	if err == nil {
+		b.lastOpen, b.lastAddress = a, address
+	}
+	return a, err
+}
+
+// find is open without what was opened last.
+func (b *book) find(address common.Address) (*openAcct, error) {
+	a := b.accounts[address]
+	if a == nil {
+		var err error
+		if a, err = b.read(address); err != nil {
+			return a, err
+		}
 		b.accounts[address] = a
-		return a, nil
 	}
+	if a.in != b.number {
+		a.in, a.asked = b.number, false
+		b.opened = append(b.opened, placed{binary.BigEndian.Uint64(address[:]), address, a})
+	}
+	return a, nil
+}
+
+// read takes an account from the database, or makes it known.
+func (b *book) read(address common.Address) (*openAcct, error) {
 	a := &openAcct{}
 	var raw []byte
 	raw, a.sum, a.known = b.tx.b.Bucket(bucketAccounts).read(address[:])
@@ -127,7 +178,6 @@ func (b *book) open(address common.Address) (*openAcct, error) {
 		a.Head = quorum.AccountHead(address)
 		b.totals.Accounts++
 	}
-	b.accounts[address] = a
 	return a, nil
 }
 
@@ -216,6 +266,9 @@ func (b *book) excluded(e Event) (bool, error) {
 		return true, nil // its row takes nothing: the operators' list does
 	}
 	a := b.accounts[e.Account]
+	if a != nil && a.in != b.number {
+		a = nil // what an earlier book asked may have changed
+	}
 	if a == nil || !a.asked {
 		upTo, err := b.tx.ApprovedUpTo(e.Account)
 		if a == nil || err != nil {

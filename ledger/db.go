@@ -56,8 +56,8 @@ type Tx struct {
 	l *Ledger
 
 	// In a replay, else nil:
-	warm     map[common.Address]*openAcct // accounts as the last commit left them
-	excluded map[uint64]bool              // debits that stand in the log only, by what was recorded
+	warm     *warm           // accounts as the last commit left them
+	excluded map[uint64]bool // debits that stand in the log only, by what was recorded
 }
 
 // databaseFile is the database in its directory.

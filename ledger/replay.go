@@ -17,15 +17,29 @@ const (
 	// replayPages bounds the pages that one commit changes, as estimated, replayPagesLarge those in books of many accounts:
 	// there nearly each account is on a page of its own, which is held twice until it is written.
 	replayPages      = 16_384
-	replayPagesLarge = 6_144
+	replayPagesLarge = 4_096
 	// replayLarge is how many accounts are many.
 	replayLarge = 250_000
-	// replayAccounts bounds the accounts that stay at hand between commits.
-	replayAccounts = 131_072
+	// replayMemory is what the collector should aim at in books of few accounts, replayMemoryLarge in those of many. What a
+	// commit holds is near the lower one: aimed at that, a replay of few accounts spends four tenths of its time collecting.
+	replayMemory      = 512 << 20
+	replayMemoryLarge = 150 << 20
+	// replayAccounts bounds the accounts that stay at hand between commits, replayAccountsLarge those of books with many.
+	replayAccounts      = 131_072
+	replayAccountsLarge = 49_152
 
 	// perPage is a low guess at how many accounts or links a page holds.
 	perPage = 24
 )
+
+// ReplayMemory is the limit in bytes that a process which replays books of so many accounts should give the collector
+// ([debug.SetMemoryLimit]): the kernel has better use for the rest, as page cache.
+func ReplayMemory(accounts uint64) int64 {
+	if accounts < replayLarge {
+		return replayMemory
+	}
+	return replayMemoryLarge
+}
 
 // Replayed says what a replay did.
 type Replayed struct {
@@ -44,12 +58,12 @@ func (l *Ledger) Replay(ctx context.Context, log iter.Seq2[Event, error], in Int
 
 // replay is Replay; with excluded, which is not nil, these debits stand in the log only, and no other.
 func (l *Ledger) replay(ctx context.Context, log iter.Seq2[Event, error], in Intake, excluded map[uint64]bool, progress func(events uint64)) (out Replayed, err error) {
-	warm := map[common.Address]*openAcct{}
+	kept := newWarm()
 	size := &replaySize{}
 	err = pipelined(ctx, log, size, func(page []entry) error {
 		var done Appended
 		err := l.Update(func(tx *Tx) (err error) {
-			tx.warm, tx.excluded = warm, excluded
+			tx.warm, tx.excluded = kept, excluded
 			if done, err = tx.append(page, in); err != nil {
 				return err
 			}
@@ -58,7 +72,7 @@ func (l *Ledger) replay(ctx context.Context, log iter.Seq2[Event, error], in Int
 		if err != nil {
 			return err
 		}
-		forget(warm, replayAccounts)
+		forget(kept.accounts, size.atHand())
 		out.Events += uint64(len(page))
 		out.Commits++
 		out.Alerts += uint64(len(done.Alerts))
@@ -74,12 +88,12 @@ func (l *Ledger) replay(ctx context.Context, log iter.Seq2[Event, error], in Int
 }
 
 // forget drops accounts, whichever come first, down to a number.
-func forget(warm map[common.Address]*openAcct, most int) {
-	for a := range warm {
-		if len(warm) <= most {
+func forget(accounts map[common.Address]*openAcct, most int) {
+	for a := range accounts {
+		if len(accounts) <= most {
 			return
 		}
-		delete(warm, a)
+		delete(accounts, a)
 	}
 }
 
@@ -94,6 +108,14 @@ func (s *replaySize) learn(tx *Tx) error {
 	s.accounts.Store(accounts.sum.count)
 	s.links.Store(links.sum.count)
 	return nil
+}
+
+// atHand is how many accounts may stay in memory between commits.
+func (s *replaySize) atHand() int {
+	if s.accounts.Load() < replayLarge {
+		return replayAccounts
+	}
+	return replayAccountsLarge
 }
 
 // full reports whether a commit would change as many pages as it may: each account and link is on a page of its own, but

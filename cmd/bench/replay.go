@@ -27,8 +27,6 @@ const (
 
 	// rateRuns is how often the rates are measured; the median stands.
 	rateRuns = 3
-	// replayMemory is what `conclave ledger replay` sets, too.
-	replayMemory = 150 << 20
 	// rssEvery is how often the memory of a replay is looked at, between two commits.
 	rssEvery = 20 * time.Millisecond
 	// childSays tells a process of ours what to measure.
@@ -49,7 +47,7 @@ func replay(ctx context.Context) error {
 	if err := record(path, generate(rateEvents, rateAccounts)); err != nil {
 		return err
 	}
-	if err := rates(ctx, "replay_rate", replayJob{Log: path}); err != nil {
+	if err := rates(ctx, "replay_rate", replayJob{Log: path, Accounts: rateAccounts}); err != nil {
 		return err
 	}
 	if err := rates(ctx, "replay_rate_relay", replayJob{Relay: relayEvents, Accounts: rateAccounts}); err != nil {
@@ -62,7 +60,7 @@ func replay(ctx context.Context) error {
 	if err := record(path, generate(largeEvents, largeAccounts)); err != nil {
 		return err
 	}
-	large, err := replayIn(ctx, replayJob{Log: path})
+	large, err := replayIn(ctx, replayJob{Log: path, Accounts: largeAccounts})
 	if err != nil {
 		return err
 	}
@@ -162,7 +160,7 @@ func replayChild(ctx context.Context, text string) error {
 	if err := json.Unmarshal([]byte(text), &job); err != nil {
 		return err
 	}
-	debug.SetMemoryLimit(replayMemory)
+	debug.SetMemoryLimit(ledger.ReplayMemory(uint64(job.Accounts)))
 	dir, err := os.MkdirTemp("", "conclave-bench-")
 	if err != nil {
 		return err

@@ -21,9 +21,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// replayMemory is what a replay's collector aims to stay below: the kernel has better use for the rest, as page cache.
-const replayMemory = 150 << 20
-
 func newLedger(env *cli.Env) *cobra.Command {
 	return env.Group("ledger", "Check, replay, export and compact the books of a stopped node",
 		newLedgerCheck(env), newLedgerReplay(env), newLedgerExport(env), newLedgerCompact(env))
@@ -156,7 +153,7 @@ func replayBooks(env *cli.Env, home, into string) (err error) {
 		return ledgerError(err)
 	}
 	defer func() { err = errors.Join(err, again.Close()) }()
-	debug.SetMemoryLimit(replayMemory)
+	debug.SetMemoryLimit(ledger.ReplayMemory(sizes["accounts"]))
 	ctx, stop := interruptible()
 	defer stop()
 	bar := newProgress(env, sizes)
