@@ -32,13 +32,14 @@ const (
 	perPage = 24
 )
 
-// ReplayMemory is the limit in bytes that a process which replays books of so many accounts should give the collector
-// ([debug.SetMemoryLimit]): the kernel has better use for the rest, as page cache.
-func ReplayMemory(accounts uint64) int64 {
+// ReplayMemory is what a process that replays books of so many accounts should ask of the collector: to stay below a limit in
+// bytes ([debug.SetMemoryLimit]), for the kernel has better use for the rest, as page cache, and to run when the heap grew by so
+// many percent ([debug.SetGCPercent]).
+func ReplayMemory(accounts uint64) (limit int64, percent int) {
 	if accounts < replayLarge {
-		return replayMemory
+		return replayMemory, 300
 	}
-	return replayMemoryLarge
+	return replayMemoryLarge, 100
 }
 
 // Replayed says what a replay did.

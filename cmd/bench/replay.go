@@ -160,7 +160,9 @@ func replayChild(ctx context.Context, text string) error {
 	if err := json.Unmarshal([]byte(text), &job); err != nil {
 		return err
 	}
-	debug.SetMemoryLimit(ledger.ReplayMemory(uint64(job.Accounts)))
+	limit, percent := ledger.ReplayMemory(uint64(job.Accounts)) // as `conclave ledger replay` does
+	debug.SetMemoryLimit(limit)
+	debug.SetGCPercent(percent)
 	dir, err := os.MkdirTemp("", "conclave-bench-")
 	if err != nil {
 		return err

@@ -153,7 +153,9 @@ func replayBooks(env *cli.Env, home, into string) (err error) {
 		return ledgerError(err)
 	}
 	defer func() { err = errors.Join(err, again.Close()) }()
-	debug.SetMemoryLimit(ledger.ReplayMemory(sizes["accounts"]))
+	limit, percent := ledger.ReplayMemory(sizes["accounts"])
+	debug.SetMemoryLimit(limit)
+	debug.SetGCPercent(percent)
 	ctx, stop := interruptible()
 	defer stop()
 	bar := newProgress(env, sizes)
