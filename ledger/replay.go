@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -60,7 +61,7 @@ func (l *Ledger) Replay(ctx context.Context, log iter.Seq2[Event, error], in Int
 // replay is Replay; with excluded, which is not nil, these debits stand in the log only, and no other.
 func (l *Ledger) replay(ctx context.Context, log iter.Seq2[Event, error], in Intake, excluded map[uint64]bool, progress func(events uint64)) (out Replayed, err error) {
 	kept := newWarm()
-	size := &replaySize{}
+	size := &replaySize{tight: debug.SetMemoryLimit(-1) <= replayMemoryLarge} // asks, and changes nothing
 	err = pipelined(ctx, log, size, func(page []entry) error {
 		var done Appended
 		err := l.Update(func(tx *Tx) (err error) {
@@ -99,7 +100,13 @@ func forget(accounts map[common.Address]*openAcct, most int) {
 }
 
 // replaySize tells how many pages a commit may change, by how large the books are.
-type replaySize struct{ accounts, links atomic.Uint64 }
+type replaySize struct {
+	accounts, links atomic.Uint64
+	tight           bool // the process was told to live in little memory
+}
+
+// large reports whether the bounds of large books hold.
+func (s *replaySize) large() bool { return s.tight || s.accounts.Load() >= replayLarge }
 
 func (s *replaySize) learn(tx *Tx) error {
 	accounts, links := tx.b.Bucket(bucketAccounts), tx.b.Bucket(bucketDebits)
@@ -113,10 +120,10 @@ func (s *replaySize) learn(tx *Tx) error {
 
 // atHand is how many accounts may stay in memory between commits.
 func (s *replaySize) atHand() int {
-	if s.accounts.Load() < replayLarge {
-		return replayAccounts
+	if s.large() {
+		return replayAccountsLarge
 	}
-	return replayAccountsLarge
+	return replayAccounts
 }
 
 // full reports whether a commit would change as many pages as it may: each account and link is on a page of its own, but
@@ -124,10 +131,10 @@ func (s *replaySize) atHand() int {
 func (s *replaySize) full(accounts, links int) bool {
 	all := s.accounts.Load()
 	pages := min(uint64(accounts), (all+uint64(accounts))/perPage) + min(uint64(links), (s.links.Load()+uint64(links))/perPage)
-	if all < replayLarge {
-		return pages >= replayPages
+	if s.large() {
+		return pages >= replayPagesLarge
 	}
-	return pages >= replayPagesLarge
+	return pages >= replayPages
 }
 
 // pipelined reads a log on a goroutine of its own, one page ahead of take.
