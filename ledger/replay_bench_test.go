@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -46,9 +47,17 @@ func benchIntake() Intake {
 	return in
 }
 
+// asReplaysAre gives both sides of the comparison the collector that a replay asks for.
+func asReplaysAre(b *testing.B) {
+	limit, percent := ReplayMemory(0)
+	limit, percent = debug.SetMemoryLimit(limit), debug.SetGCPercent(percent)
+	b.Cleanup(func() { debug.SetMemoryLimit(limit); debug.SetGCPercent(percent) })
+}
+
 // BenchmarkReplayBooks replays a recorded log into fresh books.
 func BenchmarkReplayBooks(b *testing.B) {
 	log := recordedLog(b)
+	asReplaysAre(b)
 	for b.Loop() {
 		b.StopTimer()
 		l, err := Open(b.TempDir(), testNetwork)
@@ -71,6 +80,7 @@ type benchWrite struct {
 // put, in the same order and the same commits, and computes nothing.
 func BenchmarkReplayFloor(b *testing.B) {
 	log := recordedLog(b)
+	asReplaysAre(b)
 	l, err := Open(b.TempDir(), testNetwork)
 	require.NoError(b, err)
 	l.db.NoSync = true
