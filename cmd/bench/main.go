@@ -37,8 +37,15 @@ func sign(ctx context.Context) error {
 		return err
 	}
 	defer bench.close()
+	return untilQuiet(ctx, func(s side) (float64, error) { return bench.time(ctx, benchmarkOf[s]) }, func(m measured) {
+		fmt.Printf("sign_overhead_3of4 %.3f ratio\nsign_wall_3of4 %.3f s\n", m.ratio(), median(m.full))
+	})
+}
+
+// untilQuiet measures pairs until their noise is bearable, prints the last ones, and says when even these are noisy.
+func untilQuiet(ctx context.Context, time func(side) (float64, error), show func(measured)) error {
 	for i := range attempts {
-		m, err := pairs(func(s side) (float64, error) { return bench.time(ctx, benchmarkOf[s]) }, minPairs)
+		m, err := pairs(time, minPairs)
 		if err != nil {
 			return err
 		}
@@ -47,7 +54,7 @@ func sign(ctx context.Context) error {
 			fmt.Fprintf(os.Stderr, "noisy, repeated: %v\n", noise)
 			continue
 		}
-		fmt.Printf("sign_overhead_3of4 %.3f ratio\nsign_wall_3of4 %.3f s\n", m.ratio(), median(m.full))
+		show(m)
 		if noise != nil {
 			return errors.Join(errNoisy, noise)
 		}

@@ -101,24 +101,9 @@ func floor(ctx context.Context, path string) error {
 	}
 	defer bench.close()
 	names := map[side]string{plain: "BenchmarkReplayFloor", full: "BenchmarkReplayBooks"}
-	for i := range attempts {
-		m, err := pairs(func(s side) (float64, error) { return bench.time(ctx, names[s]) }, minPairs)
-		if err != nil {
-			return err
-		}
-		noise := m.noise()
-		if noise != nil && i+1 < attempts && ctx.Err() == nil {
-			fmt.Fprintf(os.Stderr, "noisy, repeated: %v\n", noise)
-			continue
-		}
-		// The ratio of rates: 1 is as fast as the bare writer.
-		fmt.Printf("replay_vs_floor %.3f ratio\n", 1/m.ratio())
-		if noise != nil {
-			return errors.Join(errNoisy, noise)
-		}
-		return nil
-	}
-	return nil
+	return untilQuiet(ctx, func(s side) (float64, error) { return bench.time(ctx, names[s]) }, func(m measured) {
+		fmt.Printf("replay_vs_floor %.3f ratio\n", 1/m.ratio()) // of rates: 1 is as fast as the bare writer
+	})
 }
 
 // replayJob is what one process measures: a recorded log, or so many events of a simulated Relay.

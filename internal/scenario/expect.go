@@ -53,24 +53,7 @@ func expectations() []command {
 		}},
 		{"refused from N on WHO…", func(p *player, a args) error { return p.refused(a) }},
 	} {
-		pattern, on := f.what, ""
-		if at := strings.Index(pattern, " WHO…"); at >= 0 {
-			pattern, on = pattern[:at], " WHO…"
-		}
-		out = append(out,
-			command{"expect " + pattern + on, false, func(p *player, a args) error {
-				return p.w.Until(patience, func() error { return f.is(p, a) })
-			}},
-			// The limit stands before the list of custodians, which takes the rest of the line.
-			command{"wait within LIMIT for " + pattern + on, false, func(p *player, a args) error {
-				limit, err := a.duration("LIMIT")
-				if err != nil {
-					return err
-				}
-				return p.w.Until(limit, func() error {
-					return errors.Join(p.alive(), f.is(p, a))
-				})
-			}})
+		out = append(out, expectation(f.what, f.is)...)
 	}
 	return append(out, command{"expect unpaid REQUEST", false, (*player).unpaid},
 		command{"expect unpaid REQUEST on WHO…", false, (*player).unpaid})
@@ -241,4 +224,25 @@ func (p *player) refused(a args) error {
 		}
 		return nil
 	})
+}
+
+// expectation makes the two commands of a fact: it holds now, within patience, or within a limit.
+func expectation(what string, is func(*player, args) error) []command {
+	pattern, on := what, ""
+	if at := strings.Index(pattern, " WHO…"); at >= 0 {
+		pattern, on = pattern[:at], " WHO…"
+	}
+	return []command{
+		{"expect " + pattern + on, false, func(p *player, a args) error {
+			return p.w.Until(patience, func() error { return is(p, a) })
+		}},
+		// The limit stands before the list of custodians, which takes the rest of the line.
+		{"wait within LIMIT for " + pattern + on, false, func(p *player, a args) error {
+			limit, err := a.duration("LIMIT")
+			if err != nil {
+				return err
+			}
+			return p.w.Until(limit, func() error { return errors.Join(p.alive(), is(p, a)) })
+		}},
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -244,21 +243,7 @@ func knowledge() []command {
 			})
 		}},
 	} {
-		pattern, on := f.what, ""
-		if at := strings.Index(pattern, " WHO…"); at >= 0 {
-			pattern, on = pattern[:at], " WHO…"
-		}
-		out = append(out,
-			command{"expect " + pattern + on, false, func(p *player, a args) error {
-				return p.w.Until(patience, func() error { return f.is(p, a) })
-			}},
-			command{"wait within LIMIT for " + pattern + on, false, func(p *player, a args) error {
-				limit, err := a.duration("LIMIT")
-				if err != nil {
-					return err
-				}
-				return p.w.Until(limit, func() error { return errors.Join(p.alive(), f.is(p, a)) })
-			}})
+		out = append(out, expectation(f.what, f.is)...)
 	}
 	return append(out, command{"expect no alert CODE on WHO…", false, func(p *player, a args) error {
 		if err := p.alert(a); err == nil {
