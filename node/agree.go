@@ -51,6 +51,7 @@ func (c *core) newHeight() error {
 	if err != nil {
 		return err
 	}
+	c.before = c.agree
 	if !found {
 		c.agree, err = agreement.New(cfg)
 		return err
@@ -377,7 +378,11 @@ func (c *core) hearVote(m voteMsg) {
 		c.hearSelf(b.Height, b.Round, uint64(b.Phase), v.Bytes())
 		return
 	}
-	if err != nil || !c.current(v.Signer(), v.Body().Epoch, v.Body().Height) {
+	if err != nil {
+		return
+	}
+	if !c.current(v.Signer(), v.Body().Epoch, v.Body().Height) {
+		c.witness(v.Body().Height, agreement.VoteSeen{Vote: v})
 		return
 	}
 	c.hearQC(m.Beside)
@@ -391,7 +396,11 @@ func (c *core) hearProposal(m voteMsg) {
 		c.hearSelf(b.Height, b.Round, ledger.StepProposal, p.Bytes())
 		return
 	}
-	if err != nil || !c.current(p.Signer(), p.Body().Epoch, p.Body().Height) {
+	if err != nil {
+		return
+	}
+	if !c.current(p.Signer(), p.Body().Epoch, p.Body().Height) {
+		c.witness(p.Body().Height, agreement.ProposalSeen{Proposal: p})
 		return
 	}
 	c.hearQC(m.Beside)
@@ -442,6 +451,14 @@ func (c *core) current(from common.Address, epoch, height uint64) bool {
 		return false
 	}
 	return epoch == c.state.Roster.Epoch
+}
+
+// witness looks at what is said in the height decided last, where nothing but evidence follows from it: the second vote of
+// a pair often comes when the first has already helped to decide.
+func (c *core) witness(height uint64, ev agreement.Event) {
+	if c.before != nil && height == c.state.Height {
+		c.evidence(agreement.Effects{Evidence: c.before.Witness(ev)})
+	}
 }
 
 func (c *core) openQC(raw []byte) (quorum.QC, error) {

@@ -17,7 +17,6 @@ import (
 	"conclave/quorum"
 	"conclave/quorum/agreement"
 	"conclave/quorum/batch"
-	"conclave/tss"
 )
 
 // Rhythms of the core.
@@ -41,7 +40,7 @@ type core struct {
 	network common.Hash
 	led     *ledger.Ledger
 	net     p2p.Network
-	engine  *tss.Engine
+	engine  Signer
 	vault   KeyStore
 	alerts  *alerts
 	log     *zap.Logger
@@ -62,6 +61,7 @@ type core struct {
 	shown     map[common.Address]time.Time // when each peer was last shown what it lacks of them
 
 	agree    *agreement.State
+	before   *agreement.State // of the height decided last: who speaks twice in it is still caught; nil after a start
 	wake     time.Time
 	values   map[common.Hash][]byte
 	valueOf  map[common.Hash]batch.Batch

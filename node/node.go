@@ -47,6 +47,15 @@ type Parts struct {
 	Vault   KeyStore
 	// Notifier carries alerts to people; nil: they are logged and listed.
 	Notifier Notifier
+	// Signer makes what runs threshold sessions; nil: package tss. A simulation may bring one that costs no computing.
+	Signer func(tss.Transport) (Signer, error)
+}
+
+// Signer runs threshold sessions. [tss.Engine] is the only one that holds shares; its docs are the contract of another.
+type Signer interface {
+	Keygen(context.Context, tss.KeygenRequest) (*tss.Key, tss.Outcome)
+	Sign(ctx context.Context, w tss.Warrant, share *tss.KeyShare, roundTimeout time.Duration) tss.Outcome
+	Receive(from common.Address, frame []byte)
 }
 
 // Node is one custodian.
@@ -130,10 +139,7 @@ func (n *Node) wire(parts Parts) error {
 		return err
 	}
 	c.net = n.net
-	c.engine, err = tss.New(tss.Config{
-		Key: n.cfg.Key, Network: n.network, Transport: tssTransport{n.net}, Log: n.log.Named("tss"), Development: n.cfg.Development,
-	})
-	if err != nil {
+	if c.engine, err = n.signer(parts); err != nil {
 		return err
 	}
 
@@ -162,6 +168,15 @@ func (n *Node) wire(parts Parts) error {
 	c.onPolicy = func(p quorum.Policy) { n.inForce.Store(&p) }
 	c.onAlerts = n.raiseBooks
 	return nil
+}
+
+func (n *Node) signer(parts Parts) (Signer, error) {
+	if parts.Signer != nil {
+		return parts.Signer(tssTransport{n.net})
+	}
+	return tss.New(tss.Config{
+		Key: n.cfg.Key, Network: n.network, Transport: tssTransport{n.net}, Log: n.log.Named("tss"), Development: n.cfg.Development,
+	})
 }
 
 // Run serves until ctx ends or a part fails, then stops everything and closes the ledger. It returns nil after ctx ended.

@@ -74,6 +74,12 @@ func NewCanaryWarrant(network common.Hash, t quorum.Transcript, signatures []quo
 // Session names the session that the warrant is good for.
 func (w Warrant) Session() common.Hash { return w.session }
 
+// Digest is what the warrant allows to sign. It is for those who watch a session: nothing signs a bare digest.
+func (w Warrant) Digest() common.Hash { return w.digest }
+
+// Set names the members who sign together, in no particular order. The caller must not write to it.
+func (w Warrant) Set() quorum.Members { return w.set }
+
 // Sign makes the one signature that the warrant allows, together with the other members of its set. It blocks until the
 // session ends; roundTimeout zero means [DefaultSignTimeout].
 func (e *Engine) Sign(ctx context.Context, w Warrant, share *KeyShare, roundTimeout time.Duration) Outcome {

@@ -43,6 +43,7 @@ func setting() []command {
 			p.cfg.Finality = uint64(n)
 			return err
 		}},
+		{"real shares", true, func(p *player, _ args) error { p.cfg.Shares = true; return nil }},
 		{"nodes 4", true, func(p *player, _ args) (err error) {
 			if p.w != nil {
 				return errors.New("the custodians run already")

@@ -85,14 +85,20 @@ func (c *Custodian) build() (*node.Node, error) {
 	}
 	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Settlement: c.w.SettlementFile(), Alerts: c.w.cfg.Alerts,
 		Log: zap.New(logDoor{traceCore{w: c.w, name: c.Name}, c.crash}, zap.Development())} // which panics at our own bugs
-	return node.New(cfg, node.Parts{
+	parts := node.Parts{
 		Network: func(h p2p.Handlers) (p2p.Network, error) {
 			var err error
 			c.Net, err = c.w.join(c.key, peers(c.w.keys), h)
 			return netDoor{c.Net, c.crash}, err
 		},
 		Relay: api, Chains: chains, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
-	})
+	}
+	if !c.w.cfg.Shares {
+		parts.Signer = func(to tss.Transport) (node.Signer, error) {
+			return &idealSigner{self: c.Address, key: c.w.cfg.Key.whole, to: to, used: map[common.Hash]bool{}}, nil
+		}
+	}
+	return node.New(cfg, parts)
 }
 
 // join makes an endpoint of the hub.

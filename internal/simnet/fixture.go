@@ -17,6 +17,7 @@ import (
 type Fixture struct {
 	shares map[common.Address]*tss.KeyShare
 	payer  common.Address
+	whole  *ecdsa.PrivateKey
 
 	mu      sync.Mutex // guards founded
 	founded map[common.Hash]founding
@@ -32,7 +33,7 @@ func LoadFixture() (*Fixture, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simnet: %w", err)
 	}
-	return &Fixture{shares: shares, payer: crypto.PubkeyToAddress(key.PublicKey), founded: map[common.Hash]founding{}}, nil
+	return &Fixture{shares: shares, payer: crypto.PubkeyToAddress(key.PublicKey), whole: key, founded: map[common.Hash]founding{}}, nil
 }
 
 // found returns the decision of height 1 of a network, the same for every world that has it.

@@ -64,6 +64,12 @@ func newWire(w *World) *wire {
 	return x
 }
 
+// latency gives each link its own few milliseconds: what different members send at one moment then comes at different
+// moments, in an order that does not depend on the machine's scheduler.
+func latency(m memnet.Message) time.Duration {
+	return 2*time.Millisecond + time.Duration((m.FromNode*631+m.ToNode*97)%3000)*time.Microsecond
+}
+
 // Lose adds a rule.
 func (w *World) Lose(l Loss) {
 	w.wire.mu.Lock()

@@ -44,7 +44,10 @@ type Config struct {
 	Endpoints int
 	// OtherLane gives the world a second chain and a lane on it, which lives while the first one does not.
 	OtherLane bool
-	Alerts    node.AlertRules
+	// Shares makes custodians sign with their real shares, which takes a second of computing for each signature. Otherwise
+	// signing is ideal: see doc.go.
+	Shares bool
+	Alerts node.AlertRules
 	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
 	Trace func(line string)
 }
@@ -103,7 +106,7 @@ func New(cfg Config) (*World, error) {
 	if cfg.Trace == nil {
 		cfg.Trace = func(string) {}
 	}
-	w := &World{cfg: cfg, keys: committee(), users: map[string]*User{}, requests: map[string]*Request{}, faulty: map[int]bool{}, started: time.Now(), Hub: memnet.New(memnet.Options{})}
+	w := &World{cfg: cfg, keys: committee(), users: map[string]*User{}, requests: map[string]*Request{}, faulty: map[int]bool{}, started: time.Now(), Hub: memnet.New(memnet.Options{Serial: true})}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if err := w.prepare(); err != nil {
 		w.cancel()
@@ -111,6 +114,7 @@ func New(cfg Config) (*World, error) {
 	}
 	w.wire = newWire(w)
 	w.Hub.Drop(w.wire.rule)
+	w.Hub.Delay(latency)
 	w.work.Go(func() { w.Chain.Run(w.ctx) })
 	if w.other != nil {
 		w.work.Go(func() { w.other.chain.Run(w.ctx) })
