@@ -255,6 +255,29 @@ func TestWhatIsUnderWayWhenALinkGoes(t *testing.T) {
 	})
 }
 
+func TestDoubleDeliversTwice(t *testing.T) {
+	bubble(t, 2, memnet.Options{Serial: true}, func(t *testing.T, w *world) {
+		w.hub.Double(func(m memnet.Message) bool { return string(m.Data) != "once" })
+		w.hub.Delay(func(m memnet.Message) time.Duration {
+			if m.Again && m.Kind == memnet.Gossip {
+				return time.Minute
+			}
+			return 0
+		})
+		w.send(0, 1, "a")
+		w.send(0, 1, "once")
+		w.publish(0, "g")
+		require.Equal(t, []string{"frame 0 a", "frame 0 a", "frame 0 once", "gossip 0 g"}, w.all(1))
+		<-time.After(time.Minute)
+		require.Empty(t, w.all(1), "gossip is known by its bytes")
+		records := w.hub.Records()
+		require.Equal(t, memnet.Duplicate, records[len(records)-1].Fate)
+		w.hub.Double(nil)
+		w.send(0, 1, "b")
+		require.Equal(t, []string{"frame 0 b"}, w.all(1))
+	})
+}
+
 func TestRequestsAreLostDelayedAndAnswered(t *testing.T) {
 	bubble(t, 2, memnet.Options{Serial: true}, func(t *testing.T, w *world) {
 		ctx := context.Background()

@@ -1,8 +1,8 @@
 // Package memnet is a network inside one process, under the control of a test.
 //
 // What it does. A [Hub] yields endpoints ([Node], a p2p.Network) that share p2p's configuration, handlers, bounds, throttle and
-// conformance tests. The test rules over what happens between them: Drop loses, Delay retards (virtual time in a
-// testing/synctest bubble), Hold and Release reorder, Partition and Heal, Unplug and Plug cut and mend; a node crashes by
+// conformance tests. The test rules over what happens between them: Drop loses, Double delivers twice, Delay retards
+// (virtual time in a testing/synctest bubble), Hold and Release reorder, Partition and Heal, Unplug and Plug cut and mend; a node crashes by
 // ending its Run and restarts by joining anew; two nodes of one key are twins. Records tells the fate of every message.
 //
 // What it promises. Only channels, timers and package time; every goroutine ends with the Run it serves. Frames of one
@@ -10,7 +10,7 @@
 // messages reach one stream of one node in the order in which they were sent; with Options.Serial, a node handles all its messages
 // one after the other in the order in which they were sent to it.
 //
-// What you owe it. Rules (Drop, Delay, Hold) are called with the hub locked: they look at the message and return. Make the hub
+// What you owe it. Rules (Drop, Double, Delay, Hold) are called with the hub locked: they look at the message and return. Make the hub
 // and its nodes inside the bubble that uses them.
 //
 // What will hurt you. Gossip goes straight from its publisher to everyone linked with it; nobody relays it, so a rule that drops it

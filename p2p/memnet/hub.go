@@ -38,6 +38,7 @@ type Message struct {
 	FromNode, ToNode int // Node.ID
 	Data             []byte
 	Sent             time.Time
+	Again            bool // the second delivery of a message that a rule doubled
 }
 
 // Fate is what became of a message.
@@ -77,6 +78,7 @@ type Hub struct {
 	seq     uint64
 	drop    func(Message) bool
 	delay   func(Message) time.Duration
+	double  func(Message) bool
 	hold    func(Message) bool
 	held    []*item
 	group   map[int]int // node id → partition; nil when whole
@@ -120,6 +122,14 @@ func (h *Hub) Delay(rule func(Message) time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.delay = rule
+}
+
+// Double delivers every gossip and frame that the rule matches twice, from now on; nil doubles none. The second delivery has a
+// delay of its own, and of a frame it stands behind the first on its stream.
+func (h *Hub) Double(rule func(Message) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.double = rule
 }
 
 // Hold keeps back every message that the rule matches, and what follows a held frame on its stream, until Release.

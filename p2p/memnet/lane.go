@@ -54,6 +54,13 @@ func (h *Hub) submit(it *item) error {
 		return nil
 	}
 	h.enqueue(it)
+	if h.double != nil && (it.Kind == Gossip || it.Kind == Frame) && h.double(it.Message) && it.to.waiting[it.stream()] < it.from.bound(it) {
+		again := *it
+		h.seq++
+		again.Again, again.rank = true, h.seq
+		it.to.waiting[it.stream()]++
+		h.enqueue(&again)
+	}
 	return nil
 }
 
