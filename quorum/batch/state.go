@@ -121,10 +121,15 @@ func (s *State) Apply(c quorum.Committed) (Effects, error) {
 	if err != nil {
 		return Effects{}, fmt.Errorf("decision %d: %w", c.Height(), err)
 	}
+	return s.apply(c, b, func() error { return s.Valid(b) })
+}
+
+func (s *State) apply(c quorum.Committed, b Batch, valid func() error) (Effects, error) {
 	if c.Height() != s.Height+1 || b.Height != c.Height() {
 		return Effects{}, fmt.Errorf("decision %d does not follow height %d", c.Height(), s.Height)
 	}
-	if err := s.Valid(b); err != nil {
+	err := valid()
+	if err != nil {
 		return Effects{}, fmt.Errorf("decision %d: %w", c.Height(), err)
 	}
 	fx := Effects{Batch: b}

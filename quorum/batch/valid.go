@@ -12,6 +12,18 @@ import (
 
 // Valid says whether b may be decided at the next height: nil, or [ErrInvalid] with the rule that it breaks.
 func (s *State) Valid(b Batch) error {
+	if err := s.inTurn(b); err != nil {
+		return err
+	}
+	views, err := openViews(s.Network, s.Roster, b)
+	if err != nil {
+		return err
+	}
+	return s.rules(b, views, true)
+}
+
+// inTurn checks that b is of this epoch and follows the last decision.
+func (s *State) inTurn(b Batch) error {
 	switch {
 	case b.Epoch != s.Roster.Epoch:
 		return invalid("epoch %d, in force is %d", b.Epoch, s.Roster.Epoch)
@@ -22,11 +34,7 @@ func (s *State) Valid(b Batch) error {
 	case len(b.Releases) != 0:
 		return invalid("releases are not supported by this version")
 	}
-	views, err := s.views(b)
-	if err != nil {
-		return err
-	}
-	return s.rules(b, views, true)
+	return nil
 }
 
 // rules are Valid without the frame and the views' signatures. prove says whether certificates must still be proven: a
@@ -49,19 +57,19 @@ func (s *State) rules(b Batch, views []quorum.View, prove bool) error {
 	return invalid("unknown %s", b.Kind)
 }
 
-// views opens the carried VIEWs: exactly q, of distinct members of the epoch in force, ascending.
-func (s *State) views(b Batch) ([]quorum.View, error) {
-	if len(b.Views) != s.Roster.Q() {
-		return nil, invalid("%d views, want exactly %d", len(b.Views), s.Roster.Q())
+// openViews opens the carried VIEWs: exactly q, of distinct members of the epoch in force, ascending.
+func openViews(network common.Hash, roster quorum.Roster, b Batch) ([]quorum.View, error) {
+	if len(b.Views) != roster.Q() {
+		return nil, invalid("%d views, want exactly %d", len(b.Views), roster.Q())
 	}
 	out := make([]quorum.View, len(b.Views))
 	var last common.Address
 	for i, raw := range b.Views {
-		v, err := quorum.Open[quorum.View](s.Network, s.Roster.IDs(), raw)
+		v, err := quorum.Open[quorum.View](network, roster.IDs(), raw)
 		if err != nil {
 			return nil, invalid("view %d: %v", i, err)
 		}
-		if v.Body().Epoch != s.Roster.Epoch {
+		if v.Body().Epoch != roster.Epoch {
 			return nil, invalid("view %d: of epoch %d", i, v.Body().Epoch)
 		}
 		signer := v.Signer()

@@ -184,6 +184,7 @@ func breakOne(t *testing.T, w *world, b batch.Batch, r rule) {
 	err = w.s.Valid(own)
 	require.ErrorIs(t, err, batch.ErrInvalid)
 	require.ErrorContains(t, err, r.want)
+	require.Error(t, w.applyProven(t, own.Encode()), "a rule that holds only where nothing was proven before")
 }
 
 // Every rule of a PAYOUT with an item. One slot, nonce 5, is decided and not final.
