@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants fuzz fuzz-campaign e2e bench-sign bench-devnet bench-idle bench-replay bench-drift ci
+.PHONY: test race lint build generate mutants fuzz fuzz-campaign e2e crash bench-sign bench-devnet bench-idle bench-replay bench-drift ci
 
 test:
 	go test ./...
@@ -34,6 +34,11 @@ fuzz-campaign:
 
 e2e:
 	bash .ci/run devnet devnet-kill
+
+# Custodians as processes, killed -9 at random moments under load and started again; then the chain and every home are checked.
+N ?= 200
+crash:
+	go run ./cmd/devnet --kills $(N) --json
 
 bench-sign:
 	go run ./cmd/bench sign

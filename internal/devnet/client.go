@@ -16,9 +16,14 @@ const askTimeout = 2 * time.Second
 
 // ask calls one custodian.
 func (c *custodian) ask(ctx context.Context, into any, method string, args ...any) error {
+	return Ask(ctx, c.api, into, method, args...)
+}
+
+// Ask calls the custodian whose API is at url, and gives up after two seconds.
+func Ask(ctx context.Context, url string, into any, method string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	client, err := rpc.DialContext(ctx, c.api)
+	client, err := rpc.DialContext(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func (n *Network) answering(ctx context.Context) error {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
-			case <-c.proc.done:
+			case <-c.process().done:
 				return errors.New("custodian " + c.home + " ended at its start: see its log beside the home")
 			case <-time.After(200 * time.Millisecond):
 			}

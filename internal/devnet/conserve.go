@@ -135,7 +135,7 @@ func (n *Network) balances(ctx context.Context) error {
 			var a node.AccountView
 			if err := c.ask(ctx, &a, "custodian_account", user); err != nil {
 				select {
-				case <-c.proc.done:
+				case <-c.process().done:
 					continue // it was reported; it has no books to compare
 				default:
 					return fmt.Errorf("custodian %d: account %s: %w", i, user, err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -28,7 +29,16 @@ type custodian struct {
 	address  common.Address
 	api      string // URL
 	p2p      int
-	proc     *process
+
+	mu   sync.Mutex // guards proc: who is killed is started again
+	proc *process
+}
+
+// process is the present one, nil before the first.
+func (c *custodian) process() *process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.proc
 }
 
 // Ports: the kernel chooses free ones, and they are given back before the custodians take them. Another program may be
@@ -88,7 +98,7 @@ func (n *Network) initHome(ctx context.Context, i int, c *custodian, relayKey st
 		return err
 	}
 	_, err := call(ctx, n.bin, "init", "--home", c.home, "--new-operator-key", c.operator, "--name", fmt.Sprintf("custodian-%d", i),
-		"--password-file", c.password, "--relay-key-file", relayKey, "--multiaddr", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", c.p2p),
+		"--password-file", c.password, "--relay-key-file", relayKey, "--multiaddr", fmt.Sprintf("/ip4/%s/tcp/%d", n.host(i), c.p2p),
 		"--preparams", preparams, "--kdf-memory", "64")
 	if err != nil {
 		return err
@@ -173,15 +183,58 @@ func (n *Network) found(ctx context.Context) error {
 // finalDepth is how many blocks on top make a block final on the development chain.
 const finalDepth = 2
 
+// host is where the others reach custodian i.
+func (n *Network) host(i int) string {
+	if n.o.Host == nil {
+		return "127.0.0.1"
+	}
+	return n.o.Host(i)
+}
+
 // launch starts every custodian.
 func (n *Network) launch() error {
-	for i, c := range n.custodians {
-		p, err := start(n.bin, filepath.Join(n.dir, fmt.Sprintf("custodian-%d.log", i)),
-			"run", "--home", c.home, "--password-file", c.password, "--exit-with-parent")
-		if err != nil {
-			return fmt.Errorf("start custodian %d: %w", i, err)
+	for i := range n.custodians {
+		if err := n.launchOne(i); err != nil {
+			return err
 		}
-		c.proc = p
 	}
 	return nil
+}
+
+// launchOne starts one custodian, or starts it again.
+func (n *Network) launchOne(i int) error {
+	c := n.custodians[i]
+	begin := func() error {
+		p, err := start(n.bin, n.logFile(i), "run", "--home", c.home, "--password-file", c.password, "--exit-with-parent")
+		if err != nil {
+			return err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.proc = p
+		return nil
+	}
+	var err error
+	if n.o.Launch == nil {
+		err = begin()
+	} else {
+		err = n.o.Launch(n.seat(i), begin)
+	}
+	if err != nil {
+		return fmt.Errorf("start custodian %d: %w", i, err)
+	}
+	return nil
+}
+
+// logFile is where custodian i's output goes.
+func (n *Network) logFile(i int) string {
+	return filepath.Join(n.dir, fmt.Sprintf("custodian-%d.log", i))
+}
+
+func (n *Network) seat(i int) Seat {
+	s := Seat{Index: i, Answers: strings.TrimPrefix(n.custodians[i].api, "http://")}
+	for _, url := range []string{pick(n.o.RPCs, i, n.chainURL), pick(n.o.Relays, i, n.world.relay)} {
+		s.Reaches = append(s.Reaches, strings.TrimPrefix(url, "http://"))
+	}
+	return s
 }

@@ -41,7 +41,8 @@ type Network struct {
 	lastLine string // of the view without a terminal
 	summary  string // for people, once everything is paid
 
-	mu       sync.Mutex // guards requests, seen and paidAt
+	mu       sync.Mutex // guards what follows
+	target   int        // withdrawals to be paid before the end; 0: not known yet, or none
 	requests []request
 	seen     map[uint64]time.Time
 	paidAt   map[uint64]time.Time
@@ -58,7 +59,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	n := &Network{o: o, seen: map[uint64]time.Time{}, paidAt: map[uint64]time.Time{}}
+	if o.Kills > 0 {
+		o.ExitPaid, o.Withdrawals = true, 0 // as many as users ask for until the last kill
+	}
+	n := &Network{o: o, target: o.Withdrawals, seen: map[uint64]time.Time{}, paidAt: map[uint64]time.Time{}}
 	cleanup, err := n.open(ctx)
 	defer cleanup()
 	if err != nil {
@@ -96,8 +100,8 @@ func (n *Network) open(ctx context.Context) (cleanup func(), err error) {
 func (n *Network) close() {
 	var all []*process
 	for _, c := range n.custodians {
-		if c.proc != nil {
-			all = append(all, c.proc)
+		if p := c.process(); p != nil {
+			all = append(all, p)
 		}
 	}
 	stopAll(all)
@@ -139,6 +143,9 @@ func (n *Network) run(ctx context.Context) error {
 	}
 	if err := n.writeState(0); err != nil {
 		return err
+	}
+	if n.o.Kills > 0 {
+		return n.crash(ctx, background, failed)
 	}
 	return n.watch(ctx, failed)
 }
@@ -198,19 +205,29 @@ func (n *Network) play(ctx context.Context, failed chan<- error) {
 			}
 		}()
 	}
-	if !n.o.simulated() || n.o.Withdrawals <= 0 {
+	if !n.o.simulated() || n.o.Withdrawals <= 0 || n.o.Kills > 0 {
 		return
 	}
 	go func() {
-		err := n.world.live(ctx, n.o.Withdrawals, func(r request) {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.requests = append(n.requests, r)
-		})
+		err := n.world.live(ctx, n.o.Withdrawals, n.made)
 		if err != nil && ctx.Err() == nil {
 			failed <- fmt.Errorf("users: %w", err)
 		}
 	}()
+}
+
+// made notes what a user asked for.
+func (n *Network) made(r request) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.requests = append(n.requests, r)
+}
+
+// wanted is how many withdrawals must be paid, 0 while nobody knows.
+func (n *Network) wanted() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.target
 }
 
 // fund gives the payer money: on the own chain from the faucet, else from the given key.
@@ -276,7 +293,7 @@ func (n *Network) writeState(paid int) error {
 	}
 	for _, c := range n.custodians {
 		s.RPC = append(s.RPC, c.api)
-		s.Custodians = append(s.Custodians, stateCustodian{c.home, c.proc.cmd.Process.Pid, c.address.Hex()})
+		s.Custodians = append(s.Custodians, stateCustodian{c.home, c.process().cmd.Process.Pid, c.address.Hex()})
 	}
 	raw, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,14 +32,30 @@ type Options struct {
 	Deposit common.Address // zero: a devnet address
 	Timeout time.Duration  // for --exit-when-paid; zero: none
 
+	Kills int    // custodians to kill and restart while users withdraw; ends when all is paid, and looks at every home then
+	Seed  uint64 // of who is killed when
+
 	Out, Err io.Writer
 	Terminal bool // Out is one: redraw the view
+
+	// For a test that gives each custodian a network of its own, and says when users ask for money; nil: loopback, and at once.
+	Host   func(i int) string                         // the address of custodian i
+	Launch func(s Seat, start func() error) error     // calls start where custodian s.Index is to run
+	Pace   func(ctx context.Context, asked int) error // before each withdrawal, with how many were asked for so far
+}
+
+// Seat is what one custodian's process has to do with loopback addresses of its surroundings.
+type Seat struct {
+	Index   int
+	Reaches []string // host:port of chain and Relay
+	Answers string   // host:port of its own API
 }
 
 // Bounds of a local network.
 const (
 	maxNodes       = 16
 	maxWithdrawals = 10_000
+	maxKills       = 10_000
 )
 
 // Validate names the first thing that is wrong.
@@ -60,6 +77,10 @@ func (o Options) Validate() error {
 		return errors.New("--rpc needs --fund-key-file: the key that funds the payer")
 	case len(o.RPCs) == 0 && o.FundKeyFile != "":
 		return errors.New("--fund-key-file goes with --rpc")
+	case o.Kills < 0 || o.Kills > maxKills:
+		return fmt.Errorf("--kills: want 0 to %d", maxKills)
+	case o.Kills > 0 && !o.simulated():
+		return errors.New("--kills needs the devnet's own Relay and chain")
 	case o.Network == "":
 		return errors.New("--network: a name is needed")
 	}

@@ -47,7 +47,7 @@ func (n *Network) cpu(paid int) map[string]any {
 	var total float64
 	var rss []int64
 	for _, c := range n.custodians {
-		u, err := UsageOf(c.proc.cmd.Process.Pid)
+		u, err := UsageOf(c.process().cmd.Process.Pid)
 		if err != nil {
 			continue
 		}

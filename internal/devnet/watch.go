@@ -81,13 +81,14 @@ func (n *Network) sayWaiting() func(error) {
 
 // complete reports whether everything that was asked for is paid and fulfilled.
 func (n *Network) complete(p progress) bool {
-	return n.o.Withdrawals > 0 && p.fulfilled >= n.o.Withdrawals && p.paid >= n.o.Withdrawals
+	want := n.wanted()
+	return want > 0 && p.fulfilled >= want && p.paid >= want
 }
 
 // leave ends on Ctrl-C: no error, unless the run was to pay everything.
 func (n *Network) leave(ctx context.Context, p progress) error {
 	if n.o.ExitPaid {
-		return fmt.Errorf("%w: %d of %d paid, %d fulfilled: %w", ErrNotPaid, p.paid, n.o.Withdrawals, p.fulfilled, ctx.Err())
+		return fmt.Errorf("%w: %d of %d paid, %d fulfilled: %w", ErrNotPaid, p.paid, n.wanted(), p.fulfilled, ctx.Err())
 	}
 	n.say("ending")
 	return nil
@@ -95,13 +96,17 @@ func (n *Network) leave(ctx context.Context, p progress) error {
 
 // reportDead says once that a custodian's process ended. Nobody restarts it but people.
 func (n *Network) reportDead(dead map[int]bool) {
+	if n.o.Kills > 0 {
+		return // who kills it tells
+	}
 	for i, c := range n.custodians {
+		p := c.process()
 		select {
-		case <-c.proc.done:
+		case <-p.done:
 			if !dead[i] {
 				dead[i] = true
 				n.say("custodian %d (pid %d) ended: %v; restart it with: %s run --home %s --password-file %s",
-					i, c.proc.cmd.Process.Pid, c.proc.err, n.bin, c.home, c.password)
+					i, p.cmd.Process.Pid, p.err, n.bin, c.home, c.password)
 			}
 		default:
 		}
@@ -226,7 +231,7 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 		n.say("the books and the chain differ: %v", conserved)
 	}
 	r := Report{
-		Nodes: n.o.Nodes, Quorum: len(n.genesis.Members)*2/3 + 1, Withdrawals: n.o.Withdrawals, Paid: p.paid, Fulfilled: p.fulfilled,
+		Nodes: n.o.Nodes, Quorum: len(n.genesis.Members)*2/3 + 1, Withdrawals: n.wanted(), Paid: p.paid, Fulfilled: p.fulfilled,
 		Payer: n.payer.Hex(), Signatures: signatures, Seconds: round(time.Since(n.began)), Keygen: round(n.keygen), First: round(n.firstPaid),
 		Latency: n.latency(), CPU: n.cpu(p.paid), Session: n.sessions(ctx), Conserved: conserved == nil, Dashboard: n.custodians[0].api,
 	}
@@ -236,7 +241,7 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 	if err := n.print(p, r); err != nil {
 		return err
 	}
-	if !r.Conserved || p.paid != n.o.Withdrawals || p.fulfilled != n.o.Withdrawals {
+	if !r.Conserved || p.paid != r.Withdrawals || p.fulfilled != r.Withdrawals {
 		return errors.Join(ErrNotPaid, conserved)
 	}
 	return nil
