@@ -48,6 +48,7 @@ type Ledger struct {
 	high *highWater
 
 	wrote func(bucket string, key, record []byte) // see store
+	steps Steps                                   // nil but where durable steps are watched
 }
 
 // Tx is one transaction: reads see one moment, writes become durable together or not at all.
@@ -147,6 +148,9 @@ func (l *Ledger) View(fn func(*Tx) error) error {
 // of the own counter: only then may bytes that fn signed leave the process.
 func (l *Ledger) Update(fn func(*Tx) error) error {
 	mark, err := l.commit(fn)
+	if err == nil {
+		err = l.at(StepMark)
+	}
 	if err != nil {
 		return err
 	}
@@ -165,6 +169,9 @@ func (l *Ledger) commit(fn func(*Tx) error) (mark Mark, err error) {
 		var err error
 		if mark, err = tx.mark(); err == nil {
 			err = s.flush()
+		}
+		if err == nil {
+			err = l.at(StepCommit)
 		}
 		return s.sound(err)
 	})

@@ -49,6 +49,9 @@ type Parts struct {
 	Notifier Notifier
 	// Signer makes what runs threshold sessions; nil: package tss. A simulation may bring one that costs no computing.
 	Signer func(tss.Transport) (Signer, error)
+	// Steps is asked between the ledger's durable steps, and Now tells the time of day; nil outside simulations.
+	Steps ledger.Steps
+	Now   func() time.Time
 }
 
 // Signer runs threshold sessions. [tss.Engine] is the only one that holds shares; its docs are the contract of another.
@@ -95,6 +98,9 @@ func New(cfg Config, parts Parts) (*Node, error) {
 		self: crypto.PubkeyToAddress(cfg.Key.PublicKey), relay: parts.Relay, log: cfg.Log, now: time.Now,
 		watchers: map[string]*watcher{},
 	}
+	if parts.Now != nil {
+		n.now = parts.Now
+	}
 	n.inForce.Store(&policy)
 	n.alerts = newAlerts(n.log, n.now)
 	n.alerts.configure(cfg.Alerts, Sender{n.genesis.Name, n.network, n.nameOf(n.self), n.self}, parts.Notifier)
@@ -104,7 +110,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 			return nil, fmt.Errorf("lane %q has no endpoints", l.Network)
 		}
 	}
-	if n.led, err = ledger.Open(cfg.DataDir, n.network); err != nil {
+	if n.led, err = ledger.OpenWatched(cfg.DataDir, n.network, parts.Steps); err != nil {
 		return nil, err
 	}
 	n.alerts.load(cfg.DataDir)
@@ -116,7 +122,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 
 // wire joins the rooms. Read it as the architecture: who hears whom.
 func (n *Node) wire(parts Parts) error {
-	if err := errors.Join(n.led.Rollback(), n.loadPolicy()); err != nil {
+	if err := errors.Join(n.silence(), n.loadPolicy()); err != nil {
 		return err
 	}
 	if err := n.cfg.Overlay.Stricter(n.policy()); err != nil {
