@@ -154,7 +154,10 @@ func (l *Ledger) Update(fn func(*Tx) error) error {
 	if err != nil {
 		return err
 	}
-	return l.high.raise(mark)
+	if err := l.high.raise(mark); err != nil {
+		return err
+	}
+	return l.at(StepDone)
 }
 
 // commit is Update without the high-water file.

@@ -23,6 +23,8 @@ type highWater struct {
 	path string
 	id   [16]byte
 
+	between func() error // nil but where durable steps are watched
+
 	mu   sync.Mutex // guards last and the file: commits end in any order
 	last Mark
 }
@@ -120,15 +122,16 @@ func (h *highWater) raise(m Mark) error {
 	}
 	f := highWaterFile{ID: h.id, Mark: m}
 	f.Sum = f.sum()
-	if err := replaceFile(h.path, encode(f)); err != nil {
+	if err := replaceFile(h.path, encode(f), h.between); err != nil {
 		return fmt.Errorf("write high-water file: %w", err)
 	}
 	h.last = m
 	return nil
 }
 
-// replaceFile writes a new file beside path, syncs it, renames it over path and syncs the directory.
-func replaceFile(path string, b []byte) error {
+// replaceFile writes a new file beside path, syncs it, renames it over path and syncs the directory. between is asked
+// when both stand.
+func replaceFile(path string, b []byte, between func() error) error {
 	tmp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -138,6 +141,11 @@ func replaceFile(path string, b []byte) error {
 	}
 	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
 		return err
+	}
+	if between != nil {
+		if err := between(); err != nil {
+			return err
+		}
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err

@@ -11,6 +11,10 @@ const (
 	StepCommit Step = "commit"
 	// StepMark: the database is on disk, the high-water file is not.
 	StepMark Step = "mark"
+	// StepReplace: the new high-water file stands beside the old one, under another name. Not every commit raises the mark.
+	StepReplace Step = "replace"
+	// StepDone: everything is on disk, and nobody has heard of it.
+	StepDone Step = "done"
 )
 
 // Steps is called at each place of each commit, by the goroutine that commits. An error fails the commit there, as a
@@ -21,8 +25,9 @@ type Steps func(Step) error
 // behind. steps may be nil.
 func OpenWatched(dir string, network common.Hash, steps Steps) (*Ledger, error) {
 	l, err := Open(dir, network)
-	if err == nil {
+	if err == nil && steps != nil {
 		l.steps = steps
+		l.high.between = func() error { return steps(StepReplace) }
 	}
 	return l, err
 }

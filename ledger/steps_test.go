@@ -32,7 +32,7 @@ func TestAFailureBetweenTheSteps(t *testing.T) {
 	for _, c := range []struct {
 		at       Step
 		db, mark uint64
-	}{{StepCommit, 1, 1}, {StepMark, 2, 1}} {
+	}{{StepCommit, 1, 1}, {StepMark, 2, 1}, {StepReplace, 2, 1}, {StepDone, 2, 2}} {
 		for name, end := range map[string]func() error{
 			"disk":  func() error { return syscall.ENOSPC },
 			"death": func() error { runtime.Goexit(); return nil },
