@@ -75,10 +75,9 @@ type core struct {
 	founding *founding
 	signer   *signer
 	marks    *marks
-	syncing  bool
+	syncs    syncs
 	behind   map[common.Address]uint64    // heights that peers claim, to sync from
 	heard    map[common.Address]time.Time // when each member's latest VIEW came, by this node's clock
-	turn     int                          // who is asked next, so that one liar's claims do not hide the others'
 
 	lanes    map[string]laneFacts // by network name, from the watchers
 	nextView time.Time

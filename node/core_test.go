@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -92,6 +91,13 @@ type lab struct {
 }
 
 func newLab(t testing.TB) *lab {
+	l := newBareLab(t)
+	l.found()
+	return l
+}
+
+// newBareLab is a lab before its founding.
+func newBareLab(t testing.TB) *lab {
 	l := &lab{t: t, wire: &wire{asked: make(chan common.Address, 16)}}
 	g := quorum.Genesis{
 		Version: quorum.GenesisVersion, Name: "testnet", FeeAddress: common.Address{0xfe}, DaoAddress: common.Address{0xda}, Policy: testPolicy,
@@ -128,7 +134,6 @@ func newLab(t testing.TB) *lab {
 	t.Cleanup(func() { l.end(); l.work.Wait() })
 	l.pool = newPool(state.Roster, state.Policy.Ref())
 	require.NoError(t, l.newHeight())
-	l.found()
 	return l
 }
 
@@ -255,23 +260,6 @@ func TestClaimedHeights(t *testing.T) {
 	require.True(t, l.caughtUp(odd), "one claims")
 	l.hearView(by(l, 2, quorum.View{Epoch: 1, Time: ms + 1, Height: 2}))
 	require.False(t, l.caughtUp(odd), "two show")
-}
-
-// Each member that claims to be ahead is asked in its turn, however often one claims.
-func TestSyncTakesTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t)
-		asked := map[common.Address]bool{}
-		for range 3 {
-			for _, m := range l.genesis.Members[1:] {
-				l.behind[m.Address] = 9
-			}
-			l.maybeSync()
-			asked[<-l.wire.asked] = true
-			(<-l.tasks)()
-		}
-		require.Len(t, asked, 3)
-	})
 }
 
 // What the ledger holds of open withdrawals is in the pool after a restart.

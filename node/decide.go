@@ -15,8 +15,13 @@ import (
 	"conclave/quorum/batch"
 )
 
-// decide applies a commitment of the next height: batch state first, which judges it again, then one transaction with the
-// decision, the slot and every fate.
+// decided is a commitment that was applied, with what follows from it.
+type decided struct {
+	committed quorum.Committed
+	fx        batch.Effects
+}
+
+// decide applies a commitment of the next height: batch state first, which judges it again, then the record.
 func (c *core) decide(committed quorum.Committed) (batch.Effects, bool) {
 	fx, err := c.state.Apply(committed)
 	if err != nil {
@@ -24,62 +29,106 @@ func (c *core) decide(committed quorum.Committed) (batch.Effects, bool) {
 		c.stop(err)
 		return fx, false
 	}
+	ok := c.record([]decided{{committed, fx}})
+	if ok {
+		c.sendAll(protoSigning, marshal(signMsg{signDecision, marshal(committed.Unchecked())}))
+	}
+	return fx, ok
+}
+
+// record makes applied decisions durable, in the order of their heights: decisions, slots and every fate in one
+// transaction. Nothing may follow from any of them before.
+func (c *core) record(ds []decided) bool {
 	var raised []ledger.Alert
-	effects := ledger.DecisionEffects{Members: fx.Members, Action: c.actionEffects(fx.Acted, &raised)}
+	effects := make([]ledger.DecisionEffects, len(ds))
+	for i, d := range ds {
+		effects[i] = c.effectsOf(d.fx, &raised)
+	}
+	ok := c.update("record decision", func(tx *ledger.Tx) error {
+		for i, d := range ds {
+			if err := tx.Decide(d.committed, effects[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if ok && len(raised) > 0 {
+		c.onAlerts(raised)
+	}
+	return ok
+}
+
+func (c *core) effectsOf(fx batch.Effects, raised *[]ledger.Alert) ledger.DecisionEffects {
+	out := ledger.DecisionEffects{Members: fx.Members, Action: c.actionEffects(fx.Acted, raised)}
 	for _, it := range fx.Batch.Items {
-		effects.Items = append(effects.Items, it.Content)
+		out.Items = append(out.Items, it.Content)
 	}
 	for _, r := range fx.Batch.Rejects {
-		effects.Rejects = append(effects.Rejects, r.Content)
+		out.Rejects = append(out.Rejects, r.Content)
 	}
 	if s := fx.Slot; s != nil {
 		lane, _ := c.state.LaneOf(s.Lane)
-		effects.Slot = &ledger.SlotFields{
+		out.Slot = &ledger.SlotFields{
 			Network: lane.Network, Lane: s.Lane, Nonce: s.Nonce, Value: s.Cost.Value,
 			GasLimit: fx.Batch.GasLimit, FeeCap: fx.Batch.FeeCap,
 		}
 	}
-	ok := c.update("record decision", func(tx *ledger.Tx) error { return tx.Decide(committed, effects) })
-	if ok {
-		if len(raised) > 0 {
-			c.onAlerts(raised)
-		}
-		c.sendAll(protoSigning, marshal(signMsg{signDecision, marshal(committed.Unchecked())}))
-	}
-	return fx, ok
+	return out
 }
 
 // afterDecision moves on to the next height.
 func (c *core) afterDecision(fx batch.Effects) {
 	c.log.Info("decided", zap.Uint64("height", c.state.Height), zap.Stringer("kind", fx.Batch.Kind),
 		zap.Int("items", len(fx.Batch.Items)), zap.Int("rejects", len(fx.Batch.Rejects)))
-	for _, it := range fx.Batch.Items {
-		c.pool.drop(it.Content.WID)
+	c.afterDecisions([]batch.Effects{fx})
+}
+
+// afterDecisions moves on to the height after several that were recorded. Only the last may change members or act for the
+// operators.
+func (c *core) afterDecisions(fxs []batch.Effects) {
+	slot := false
+	for _, fx := range fxs {
+		for _, it := range fx.Batch.Items {
+			c.pool.drop(it.Content.WID)
+		}
+		for _, r := range fx.Batch.Rejects {
+			c.pool.drop(r.Content.WID)
+		}
+		slot = slot || fx.Slot != nil
 	}
-	for _, r := range fx.Batch.Rejects {
-		c.pool.drop(r.Content.WID)
+	if !c.inForce(fxs[len(fxs)-1]) {
+		return
 	}
+	if err := c.newHeight(); err != nil {
+		c.stop(fmt.Errorf("next height: %w", err))
+		return
+	}
+	if slot {
+		c.signer.decided(c)
+	}
+	for _, fx := range fxs {
+		c.onDecision(fx)
+	}
+	c.maybeBegin(c.now())
+}
+
+// inForce follows what a decision changed for the heights after it.
+func (c *core) inForce(fx batch.Effects) bool {
 	if fx.Members != nil {
 		c.pool = newPool(c.state.Roster, c.state.Policy.Ref())
 		if err := c.openKey(); err != nil {
 			c.stop(err)
-			return
+			return false
 		}
 		c.nextView = time.Time{}
 	}
 	if fx.Acted != nil {
 		if err := c.acted(fx.Acted); err != nil {
 			c.stop(err)
-			return
+			return false
 		}
 	}
-	if err := c.newHeight(); err != nil {
-		c.stop(fmt.Errorf("next height: %w", err))
-		return
-	}
-	c.signer.decided(c, fx)
-	c.onDecision(fx)
-	c.maybeBegin(c.now())
+	return true
 }
 
 // hearDecision takes a decision that someone shows.
@@ -133,49 +182,6 @@ func (c *core) answerDecided(to common.Address, height uint64) {
 	if err == nil && ok {
 		c.send(to, protoSigning, marshal(signMsg{signDecision, marshal(d)}))
 	}
-}
-
-// maybeSync asks a peer that is ahead for the decisions in between.
-func (c *core) maybeSync() {
-	if c.syncing || c.fatal != nil {
-		return
-	}
-	ids := c.state.Roster.IDs()
-	for range ids {
-		id := ids[c.turn%len(ids)]
-		c.turn++
-		if c.behind[id] <= c.state.Height {
-			delete(c.behind, id)
-			continue
-		}
-		c.syncing = true
-		from := c.state.Height + 1
-		c.spawn(func() { c.syncFrom(id, from) })
-		return
-	}
-}
-
-func (c *core) syncFrom(peer common.Address, from uint64) {
-	var found []quorum.UncheckedDecision
-	err := c.request(peer, syncReq{What: syncDecisions, Height: from}, &found)
-	c.post(func() {
-		c.syncing = false
-		if err != nil {
-			delete(c.behind, peer)
-			c.log.Debug("sync failed", zap.Stringer("peer", peer), zap.Error(err))
-			return
-		}
-		if len(found) == 0 {
-			delete(c.behind, peer)
-		}
-		for _, d := range found {
-			if err := c.hearDecision(d); err != nil {
-				delete(c.behind, peer)
-				c.log.Warn("peer showed a bad decision", zap.Stringer("peer", peer), zap.Error(err))
-				return
-			}
-		}
-	})
 }
 
 // request asks a peer and decodes its answer. It runs off the core.
@@ -261,8 +267,8 @@ func (c *core) answerDecisions(from uint64) ([]byte, error) {
 	size := 0
 	err := c.led.View(func(tx *ledger.Tx) error {
 		return tx.Decisions(from, func(d quorum.UncheckedDecision) error {
-			size += len(d.Value) + 2048
-			if len(out) == maxSyncDecision || (size > maxSyncReply/2 && len(out) > 0) {
+			size += len(d.Value) + decisionHead + ballotSize*len(d.Commit.Votes)
+			if len(out) == maxSyncDecision || (size > maxSyncPage && len(out) > 0) {
 				return errEnough
 			}
 			out = append(out, d)
@@ -274,3 +280,9 @@ func (c *core) answerDecisions(from uint64) ([]byte, error) {
 	}
 	return marshal(out), nil
 }
+
+// What a decision takes in a page beside its value, at the most: the certificate's fields, and each of its votes.
+const (
+	decisionHead = 128
+	ballotSize   = 80
+)

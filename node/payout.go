@@ -58,9 +58,9 @@ func (c *core) openKey() error {
 	return nil
 }
 
-// decided looks at a new decision.
-func (s *signer) decided(c *core, fx batch.Effects) {
-	if s != nil && fx.Slot != nil {
+// decided looks at new slots.
+func (s *signer) decided(c *core) {
+	if s != nil {
 		s.next(c)
 	}
 }

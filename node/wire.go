@@ -34,10 +34,11 @@ const (
 	maxFactsFrame   = 256 << 10               // a bundle of statements
 	maxSigningFrame = maxVoteFrame            // a decision of the largest batch
 	maxGovFrame     = quorum.MaxAction + 16<<10
-	maxBundle       = 256     // statements in one bundle
-	maxSyncReply    = 2 << 20 // decisions of one answer
-	maxSyncDecision = 32      // decisions in one answer
-	sendQueue       = 1024    // frames waiting for one peer; a peer that is behind by more is resent to
+	maxBundle       = 256       // statements in one bundle
+	maxSyncReply    = 2 << 20   // of any answer
+	maxSyncPage     = 512 << 10 // of decisions in one answer, but for a first one that is larger: a slow link carries it in time
+	maxSyncDecision = 256       // decisions in one answer
+	sendQueue       = 1024      // frames waiting for one peer; a peer that is behind by more is resent to
 )
 
 // Wire describes topics, frame streams and questions to p2p.
