@@ -1,27 +1,29 @@
 package agreement
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
 	"conclave/quorum"
 )
 
-// adversary plays all Byzantine members at once: it sees what each of them hears, signs as any of them, and shows
-// different things to different members.
+// adversary plays all liars at once: it hears what each of them hears, signs as any of them, and shows different things to
+// different members, as fast or as late as it wants. What it may say is a grammar, see moves; a strategy weighs it.
 type adversary struct {
-	w     *world
-	rng   *rand.Rand
-	evil  []int
-	style string // "silent", "echo", "random"
+	w    *world
+	rng  *rand.Rand
+	evil []int
+	strategy
 
-	heard map[poolKey][]quorum.Signed[quorum.Vote]
-	order []poolKey // in order of arrival: maps are not iterated
-	ids   []common.Hash
-	round uint64 // the highest that it heard of
+	heard map[poolKey][]int // who said it
+	order []poolKey         // in order of arrival: maps are not iterated
+	names []string          // values
+	kept  []string          // values that only we hold
+	round uint64            // the highest that someone honest spoke in
+	acted map[uint64]bool   // own rounds in which we proposed as planned
 }
 
 type poolKey struct {
@@ -30,166 +32,163 @@ type poolKey struct {
 	id    common.Hash
 }
 
-func newAdversary(w *world, style string, evil []int, rng *rand.Rand) *adversary {
-	a := &adversary{w: w, rng: rng, evil: evil, style: style, heard: map[poolKey][]quorum.Signed[quorum.Vote]{}}
+// newAdversary gives the liars a strategy. Its clock ticks by itself, so that it acts where nobody speaks.
+func newAdversary(w *world, s strategy, evil []int, rng *rand.Rand) *adversary {
+	a := &adversary{w: w, rng: rng, evil: evil, strategy: s, heard: map[poolKey][]int{}, acted: map[uint64]bool{}}
 	for _, i := range evil {
-		w.nodes[i].evil = true
-		w.nodes[i].state = nil
+		n := w.nodes[i]
+		n.evil, n.liar, n.state = true, true, nil
 	}
 	w.onEvil = a.hear
-	a.ids = []common.Hash{{}, w.name("evil-a"), w.name("evil-b"), w.name("bad")}
+	a.names = []string{"nil", "evil-a", "evil-b", "bad"}
+	if len(s.alarm) > 0 {
+		a.tick()
+	}
 	return a
 }
 
-func (a *adversary) hear(to int, p parcel) {
-	if p.send == nil || a.style == "silent" || slices.Contains(a.evil, p.from) {
+func (a *adversary) tick() {
+	a.w.in(time.Duration(100+a.rng.IntN(600))*time.Millisecond, &parcel{do: func() {
+		if !a.w.allDecided() {
+			a.move(a.alarm)
+			a.tick()
+		}
+	}})
+}
+
+// hear takes what reaches a liar, and answers.
+func (a *adversary) hear(to int, p *parcel) {
+	if a.w.nodes[p.from].evil {
 		return
 	}
-	if b := p.send.Proposal.Body(); b.Height != 0 && !slices.Contains(a.ids, b.ID) {
-		a.ids = append(a.ids, b.ID)
-	}
-	for _, v := range p.send.Votes {
-		a.pool(v)
-	}
 	switch {
-	case a.style == "echo" || a.rng.IntN(2) == 0:
-		a.echo(to, p)
-	default:
-		a.improvise()
+	case p.ask != nil:
+		if a.rng.Float64() < a.answers {
+			a.w.forge(forgery{verb: "give", as: to, name: a.w.names[*p.ask], to: []int{p.from}, in: a.soon()})
+		}
+	case p.send != nil:
+		if b := p.send.Proposal.Body(); b.Height != 0 {
+			a.learn(b.ID)
+		}
+		for _, v := range p.send.Votes {
+			a.pool(v)
+		}
+		if len(a.heed) > 0 && a.rng.Float64() < a.eager {
+			if m := a.heed[a.rng.IntN(len(a.heed))]; m.answer != nil {
+				m.answer(a, to, p)
+			} else {
+				m.act(a)
+			}
+		}
 	}
-	if a.rng.IntN(4) == 0 {
-		a.propose()
+}
+
+func (a *adversary) move(from []move) {
+	if len(from) > 0 {
+		if m := from[a.rng.IntN(len(from))]; m.act != nil {
+			m.act(a)
+		}
 	}
-	if a.rng.IntN(4) == 0 {
-		a.showCertificate()
+}
+
+func (a *adversary) learn(id common.Hash) {
+	if name := a.w.names[id]; !slices.Contains(a.names, name) {
+		a.names = append(a.names, name)
 	}
 }
 
 func (a *adversary) pool(v quorum.Signed[quorum.Vote]) {
 	b := v.Body()
+	a.learn(b.ID)
 	key := poolKey{b.Phase, b.Round, b.ID}
+	who := indexOf(a.w.ring.ids, v.Signer())
 	if _, ok := a.heard[key]; !ok {
 		a.order = append(a.order, key)
 	}
-	for _, old := range a.heard[key] {
-		if old.Signer() == v.Signer() {
-			return
-		}
+	if !slices.Contains(a.heard[key], who) {
+		a.heard[key] = append(a.heard[key], who)
 	}
-	a.heard[key] = append(a.heard[key], v)
 	if a.w.honest(v.Signer()) {
 		a.round = max(a.round, b.Round)
 	}
 }
 
-// say signs a vote as an evil member and shows it to one member.
-func (a *adversary) say(as int, phase quorum.Phase, round uint64, id common.Hash, to int) {
-	v := a.w.ring.say(as, phase, round, id)
-	a.w.noteVote(as, v.Body())
-	a.pool(v)
-	a.w.post(parcel{from: as, to: to, send: &Send{Votes: []quorum.Signed[quorum.Vote]{v}}})
+// soon is how long a forged message takes. Its odd microseconds keep two things from happening at once.
+func (a *adversary) soon() time.Duration {
+	return time.Duration(1+a.rng.IntN(100))*time.Millisecond + time.Duration(a.rng.IntN(1000))*time.Microsecond
 }
 
-// echo agrees with everyone, whatever they say: the twin that keeps two sides apart.
-func (a *adversary) echo(as int, p parcel) {
-	if b := p.send.Proposal.Body(); b.Height != 0 {
-		a.say(as, quorum.Prevote, b.Round, b.ID, p.from)
-	}
-	for _, v := range p.send.Votes {
-		b := v.Body()
-		a.say(as, b.Phase, b.Round, b.ID, p.from)
-		if a.rng.IntN(3) == 0 {
-			a.say(as, quorum.Precommit, b.Round, b.ID, a.anyone())
-		}
-	}
-}
-
-// anyone is an honest member: evil ones know all of this already.
+// anyone is a member to lie to.
 func (a *adversary) anyone() int {
-	for {
-		if i := a.rng.IntN(len(a.w.nodes)); !a.w.nodes[i].evil {
-			return i
-		}
-	}
+	to := a.w.others()
+	return to[a.rng.IntN(len(to))]
+}
+
+// some are a few members to lie to, seldom all.
+func (a *adversary) some() []int {
+	to := a.w.others()
+	a.rng.Shuffle(len(to), func(i, j int) { to[i], to[j] = to[j], to[i] })
+	return to[:1+a.rng.IntN(len(to))]
 }
 
 func (a *adversary) me() int { return a.evil[a.rng.IntN(len(a.evil))] }
 
+// near is a round in which something goes on, seldom one far ahead.
 func (a *adversary) near() uint64 {
+	if a.rng.IntN(20) == 0 {
+		return a.round + uint64(a.rng.IntN(1000))
+	}
 	r := a.round + uint64(a.rng.IntN(4))
 	return r - min(r, uint64(a.rng.IntN(3)))
 }
 
-func (a *adversary) improvise() {
-	round := a.near()
-	if a.rng.IntN(20) == 0 {
-		round = a.round + uint64(a.rng.IntN(1000))
-	}
-	phase := quorum.Prevote + quorum.Phase(a.rng.IntN(2))
-	a.say(a.me(), phase, round, a.ids[a.rng.IntN(len(a.ids))], a.anyone())
-}
+func (a *adversary) anyName() string { return a.names[a.rng.IntN(len(a.names))] }
 
-// propose proposes something in a round that belongs to an evil member: something new, something old, with a proof if it
-// has one, to one member at a time.
-func (a *adversary) propose() {
-	round := a.near()
-	as := indexOf(a.w.ring.ids, a.w.ring.ids.Proposer(testHeight, round))
-	if !slices.Contains(a.evil, as) {
-		return
-	}
-	id := a.ids[1+a.rng.IntN(len(a.ids)-1)]
-	s := Send{}
-	validRound := uint64(quorum.NoRound)
-	if qc := a.certificate(); !qc.Zero() && qc.Phase() == quorum.Prevote && qc.Round() < round && a.rng.IntN(2) == 0 {
-		id, validRound, s.Pol = qc.ID(), qc.Round()+1, qc
-	}
-	s.Proposal = a.w.ring.propose(as, round, id, validRound)
-	a.w.post(parcel{from: as, to: a.anyone(), send: &s})
-}
-
-// certificate makes a certificate of what it heard and what it signs itself.
-func (a *adversary) certificate() quorum.QC {
-	if len(a.order) == 0 {
-		return quorum.QC{}
-	}
-	key := a.order[len(a.order)-1-a.rng.IntN(min(len(a.order), 12))]
-	if key.id == (common.Hash{}) {
-		return quorum.QC{}
-	}
-	votes := slices.Clone(a.heard[key])
-	for _, as := range a.evil {
-		v := a.w.ring.say(as, key.phase, key.round, key.id)
-		a.w.noteVote(as, v.Body())
-		votes = append(votes, v)
-	}
-	qc, _ := quorum.NewQC(a.w.ring.roster, testHeight, key.round, key.phase, key.id, votes)
-	return qc
-}
-
-// showCertificate gives a certificate that others may not know to one member alone.
-func (a *adversary) showCertificate() {
-	if qc := a.certificate(); !qc.Zero() {
-		a.w.post(parcel{from: a.me(), to: a.anyone(), send: &Send{Beside: qc}})
-	}
-}
-
-func (w *world) honest(id common.Address) bool { return !w.nodes[indexOf(w.ring.ids, id)].evil }
-
-// describe makes a failing schedule readable.
-func (w *world) describe() string {
-	out := ""
-	for _, n := range w.nodes {
-		switch {
-		case n.evil:
-			out += fmt.Sprintf("n%d evil; ", n.i)
-		case n.disk.decision != nil:
-			out += fmt.Sprintf("n%d decided %s; ", n.i, w.names[n.disk.decision.ID])
-		case n.state == nil:
-			out += fmt.Sprintf("n%d down; ", n.i)
-		default:
-			s := n.state
-			out += fmt.Sprintf("n%d %d %s lock %d:%s valid %s; ", n.i, s.round, s.step, int(s.lockedRound)-1, w.names[s.lockedID], w.names[s.valid.ID()])
+// turn is the next round from 'from' on that belongs to a liar, and whose.
+func (a *adversary) turn(from uint64) (round uint64, as int) {
+	for round = from; ; round++ {
+		as = indexOf(a.w.ring.ids, a.w.ring.ids.Proposer(testHeight, round))
+		if slices.Contains(a.evil, as) {
+			return round, as
 		}
 	}
-	return out
 }
+
+// say signs a vote and shows it.
+func (a *adversary) say(as int, phase quorum.Phase, round uint64, name string, in time.Duration, to ...int) {
+	a.w.forge(forgery{verb: "forge", as: as, what: phase.String(), round: round, name: name, to: to, in: in})
+	a.pool(a.w.ring.say(as, phase, round, a.w.idOf(name)))
+}
+
+func (w *world) idOf(name string) common.Hash {
+	if name == "nil" {
+		return common.Hash{}
+	}
+	return w.name(name)
+}
+
+// certificate is one that the liars can make of what they heard and what they sign themselves: of the latest things, or,
+// when old, of the oldest.
+func (a *adversary) certificate(old bool, fits func(poolKey) bool) (key poolKey, by []int, ok bool) {
+	at := len(a.order) - 1 - a.rng.IntN(12)
+	if old {
+		at = a.rng.IntN(12)
+	}
+	if at < 0 || at >= len(a.order) {
+		return poolKey{}, nil, false
+	}
+	key = a.order[at]
+	if key.id == (common.Hash{}) || !fits(key) {
+		return key, nil, false
+	}
+	by = slices.Clone(a.heard[key])
+	for _, as := range a.evil {
+		if !slices.Contains(by, as) {
+			by = append(by, as)
+		}
+	}
+	slices.Sort(by)
+	return key, by, len(by) >= a.w.ring.ids.Q()
+}
+
+func anyKey(poolKey) bool { return true }

@@ -20,11 +20,11 @@ func FuzzStep(f *testing.F) {
 		if len(in) > 600 {
 			in = in[:600]
 		}
-		w := newWorld(4, 1)
+		w := newWorld(4)
 		n := w.nodes[0]
 		names := []common.Hash{none, w.name("A"), w.name("B"), w.name("bad")}
 		for ; len(in) >= 3 && n.disk.decision == nil; in = in[3:] {
-			w.now = w.now.Add(time.Duration(in[0]>>4) * 100 * time.Millisecond)
+			w.now += time.Duration(in[0]>>4) * 100 * time.Millisecond
 			w.fuzzEvent(n, names, in[0]&15, in[1], in[2])
 			require.Empty(t, w.unexpected(), "after %v", in[:3])
 			w.wire = nil
@@ -58,7 +58,7 @@ func (w *world) fuzzEvent(n *node, names []common.Hash, kind, a, b byte) {
 	case kind == 8:
 		n.handle(Built{round, id})
 	case kind == 9:
-		w.now = w.now.Add(time.Duration(b) * 200 * time.Millisecond)
+		w.now += time.Duration(b) * 200 * time.Millisecond
 		n.handle(Tick{})
 	case kind == 10:
 		n.down()

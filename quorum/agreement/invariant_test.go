@@ -2,7 +2,7 @@ package agreement
 
 import (
 	"bytes"
-	"reflect"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -11,39 +11,64 @@ import (
 
 // shot is what the invariants compare across one Step.
 type shot struct {
+	record
+	validRound uint64
+	endsBy     time.Time // of the precommits
+}
+
+// record names what the disk must hold of a state; certificates by the place in memory of their first vote.
+type record struct {
 	round, locked uint64
 	lockedID      common.Hash
 	step          Step
-	validRound    uint64
-	record        []byte
+	valid, proof  *quorum.Ballot
+	ended         *quorum.Signed[quorum.Vote]
 }
 
 func snapshot(s *State) shot {
-	sh := shot{round: s.round, locked: s.lockedRound, lockedID: s.lockedID, step: s.step, record: s.Durable().Encode()}
+	sh := shot{endsBy: s.precommitBy, record: record{round: s.round, locked: s.lockedRound, lockedID: s.lockedID, step: s.step}}
 	if !s.valid.Zero() {
-		sh.validRound = s.valid.Round() + 1
+		sh.valid, sh.validRound = &s.valid.Unchecked().Votes[0], s.valid.Round()+1
+	}
+	if !s.proof.Zero() {
+		sh.proof = &s.proof.Unchecked().Votes[0]
+	}
+	if len(s.ended) > 0 {
+		sh.ended = &s.ended[0]
 	}
 	return sh
 }
 
+// saves reports whether a record to be written is that of the state.
+func (r record) saves(d Durable, s *State) bool {
+	first := func(u *quorum.UncheckedQC) *quorum.Ballot {
+		if u == nil {
+			return nil
+		}
+		return &u.Votes[0]
+	}
+	return d.Height == testHeight && d.Round == r.round && d.Step == r.step && d.LockedRound == r.locked && d.LockedID == r.lockedID &&
+		first(d.Valid) == r.valid && first(d.Proof) == r.proof && len(d.Ended) == len(s.ended) &&
+		(len(s.ended) == 0 || bytes.Equal(d.Ended[0], s.ended[0].Bytes()))
+}
+
 // checkStep looks at everything that one Step must never do.
-func (w *world) checkStep(n *node, before shot, fx Effects) {
+func (w *world) checkStep(n *node, before, after shot, fx Effects) {
 	s := n.state
-	after := snapshot(s)
 	switch {
 	case after.round < before.round || (after.round == before.round && after.step < before.step):
 		w.breaks("I12: n%d went back from %d %s to %d %s", n.i, before.round, before.step, after.round, after.step)
 	case after.locked < before.locked || after.validRound < before.validRound:
 		w.breaks("I12: n%d: the lock or the valid round went back", n.i)
-	case len(s.rounds) > keepRounds+1 || len(s.held) > len(s.ids)+keepRounds+6:
-		w.breaks("I18: n%d keeps %d rounds, %d values", n.i, len(s.rounds), len(s.held))
-	case fx.Commit.Decide == nil && s.step != StepWaiting && !bytes.Equal(before.record, after.record) && fx.Commit.Save == nil:
-		w.breaks("n%d changed without saving", n.i)
-	case fx.Commit.Save != nil && !reflect.DeepEqual(*fx.Commit.Save, s.Durable()):
-		w.breaks("n%d saves what it is not", n.i)
+	case len(s.rounds) > keepRounds+1 || len(s.held) > len(s.ids)+keepRounds+6 || len(fx.Send) > len(s.ids)+3 || len(fx.Fetch) > 2:
+		w.breaks("I18: n%d keeps %d rounds, %d values; sends %d and fetches %d at once", n.i, len(s.rounds), len(s.held), len(fx.Send), len(fx.Fetch))
+	case fx.Commit.Decide == nil && s.step != StepWaiting && before.record != after.record && fx.Commit.Save == nil:
+		w.breaks("I2: n%d changed without saving", n.i)
+	case fx.Commit.Save != nil && !after.saves(*fx.Commit.Save, s):
+		w.breaks("I2: n%d saves what it is not", n.i)
 	}
 	w.checkCasts(n, before, after, fx)
-	if len(fx.Foreign) > 0 || !fx.Contradiction.Zero() {
+	if (len(fx.Foreign) > 0 && !n.evil) || !fx.Contradiction.Zero() {
 		w.breaks("n%d: %d foreign statements, contradiction %v", n.i, len(fx.Foreign), !fx.Contradiction.Zero())
 	}
 	if d := fx.Commit.Decide; d != nil {
@@ -101,10 +126,14 @@ func (w *world) checkSend(n *node, s Send) {
 			w.breaks("I2: n%d sends a %s of round %d that its disk does not hold", n.i, kind, round)
 		}
 		key := onceKey{n.i, round, kind}
-		if old, ok := w.ever[key]; ok && old != string(raw) {
+		if old, ok := w.sent[key]; !ok {
+			w.sent[key] = raw
+		} else if !bytes.Equal(old, raw) {
 			w.breaks("I2: n%d sent two %ss in round %d", n.i, kind, round)
 		}
-		w.ever[key] = string(raw)
+	}
+	if n.evil {
+		return // a copy takes what the other signed in an earlier round for its own, from before a restart
 	}
 	if b := s.Proposal.Body(); b.Height != 0 {
 		once(b.Round, b.Kind(), s.Proposal.Bytes(), n.disk.proposals[b.Round].Bytes())
@@ -113,8 +142,15 @@ func (w *world) checkSend(n *node, s Send) {
 		}
 	}
 	for _, v := range s.Votes {
-		if b := v.Body(); v.Signer() == w.ring.ids[n.i] {
+		if b := v.Body(); v.Signer() == w.ring.ids[n.who] {
 			once(b.Round, b.Kind(), v.Bytes(), n.disk.votes[onceKey{n.i, b.Round, b.Kind()}].Bytes())
 		}
+	}
+}
+
+// checkShadow is the purity of Step: states that were given the same do the same, to the byte.
+func (w *world) checkShadow(n *node, ev Event, ours, theirs Effects) {
+	if a, b := render(ours), render(theirs); a != b {
+		w.breaks("purity: n%d does two things on %T\n%s\n%s", n.i, ev, a, b)
 	}
 }

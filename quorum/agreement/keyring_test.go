@@ -3,6 +3,7 @@ package agreement
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -25,22 +26,43 @@ type keyring struct {
 	ids    quorum.Members
 	keys   []*ecdsa.PrivateKey
 
-	mu        sync.Mutex // guards the two below
-	votes     map[any]quorum.Signed[quorum.Vote]
-	proposals map[any]quorum.Signed[quorum.Proposal]
+	mu        sync.Mutex // guards what is below
+	votes     map[signedKey[quorum.Vote]]quorum.Signed[quorum.Vote]
+	proposals map[signedKey[quorum.Proposal]]quorum.Signed[quorum.Proposal]
+	values    map[string]common.Hash
+	names     map[[2]uint64]string
+	convicted map[string]quorum.Kind
+	elders    *keyring // other keys, of an epoch long past
 }
 
+// mostCached bounds what a keyring remembers: a campaign of hours must not fill the memory.
+const mostCached = 1 << 18
+
 var rings = map[int]func() *keyring{
-	2: sync.OnceValue(func() *keyring { return newKeyring(2) }),
-	4: sync.OnceValue(func() *keyring { return newKeyring(4) }),
-	7: sync.OnceValue(func() *keyring { return newKeyring(7) }),
+	2:  sync.OnceValue(func() *keyring { return newKeyring(2) }),
+	4:  sync.OnceValue(func() *keyring { return newKeyring(4) }),
+	7:  sync.OnceValue(func() *keyring { return newKeyring(7) }),
+	10: sync.OnceValue(func() *keyring { return newKeyring(10) }),
 }
 
 func newKeyring(n int) *keyring {
-	k := &keyring{votes: map[any]quorum.Signed[quorum.Vote]{}, proposals: map[any]quorum.Signed[quorum.Proposal]{}}
+	k := newKeyringOf(n, 1, "key")
+	k.elders = newKeyringOf(n, elderEpoch, "elder key")
+	return k
+}
+
+// elderEpoch is an epoch whose every key the liars have got hold of since.
+const elderEpoch = 9
+
+func newKeyringOf(n int, epoch uint64, what string) *keyring {
+	k := &keyring{
+		votes:     map[signedKey[quorum.Vote]]quorum.Signed[quorum.Vote]{},
+		proposals: map[signedKey[quorum.Proposal]]quorum.Signed[quorum.Proposal]{},
+		values:    map[string]common.Hash{}, names: map[[2]uint64]string{}, convicted: map[string]quorum.Kind{},
+	}
 	var members []quorum.Member
 	for i := range n {
-		key := must(crypto.ToECDSA(crypto.Keccak256([]byte(fmt.Sprintf("agreement test key %d of %d", i, n)))))
+		key := must(crypto.ToECDSA(crypto.Keccak256([]byte(fmt.Sprintf("agreement test %s %d of %d", what, i, n)))))
 		m := quorum.Member{
 			Name: fmt.Sprintf("m%d", i), Address: crypto.PubkeyToAddress(key.PublicKey),
 			Operator:   common.BytesToAddress([]byte{1, byte(i)}),
@@ -49,7 +71,7 @@ func newKeyring(n int) *keyring {
 		copy(m.PublicKey[:], crypto.CompressPubkey(&key.PublicKey))
 		members, k.keys = append(members, m), append(k.keys, key)
 	}
-	k.roster = must(quorum.NewRoster(1, members))
+	k.roster = must(quorum.NewRoster(epoch, members))
 	k.ids = k.roster.IDs()
 	slices.SortFunc(k.keys, func(a, b *ecdsa.PrivateKey) int {
 		x, y := crypto.PubkeyToAddress(a.PublicKey), crypto.PubkeyToAddress(b.PublicKey)
@@ -78,6 +100,9 @@ func (k *keyring) vote(who int, v quorum.Vote) quorum.Signed[quorum.Vote] {
 		return s
 	}
 	s := must(quorum.Sign(k.keys[who], testNetwork, v))
+	if len(k.votes) >= mostCached {
+		clear(k.votes)
+	}
 	k.votes[key] = s
 	return s
 }
@@ -90,6 +115,9 @@ func (k *keyring) proposal(who int, p quorum.Proposal) quorum.Signed[quorum.Prop
 		return s
 	}
 	s := must(quorum.Sign(k.keys[who], testNetwork, p))
+	if len(k.proposals) >= mostCached {
+		clear(k.proposals)
+	}
 	k.proposals[key] = s
 	return s
 }
@@ -124,6 +152,61 @@ func (k *keyring) qc(phase quorum.Phase, round uint64, id common.Hash, who ...in
 
 func (k *keyring) config(self int) Config {
 	return Config{Network: testNetwork, Roster: k.roster, Self: k.ids[self], Height: testHeight, Timeouts: DefaultTimeouts()}
+}
+
+// value is the id of a value, see below, remembered.
+func (k *keyring) value(name string) common.Hash {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	id, ok := k.values[name]
+	if !ok {
+		id = value(name)
+		k.values[name] = id
+	}
+	return id
+}
+
+// valueName is what a place calls the value that it builds in a round.
+func (k *keyring) valueName(place int, round uint64) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := [2]uint64{uint64(place), round}
+	name, ok := k.names[key]
+	if !ok {
+		name = fmt.Sprintf("v%d.%d", place, round)
+		k.names[key] = name
+	}
+	return name
+}
+
+// convict checks evidence as a stranger does, who has the roster and the two statements: both verify, by the offender, of
+// one kind, height and round, and they differ.
+func (k *keyring) convict(e Evidence) (quorum.Kind, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := string(e.First) + string(e.Second)
+	if kind, ok := k.convicted[key]; ok {
+		return kind, nil
+	}
+	kind, err := quorum.PeekKind(e.First)
+	if err != nil {
+		return "", err
+	}
+	place := func(raw []byte) (any, common.Address, error) {
+		if kind == quorum.KindProposal {
+			s, err := quorum.Open[quorum.Proposal](testNetwork, k.ids, raw)
+			return [2]uint64{s.Body().Height, s.Body().Round}, s.Signer(), err
+		}
+		s, err := quorum.Open[quorum.Vote](testNetwork, k.ids, raw)
+		return [3]uint64{s.Body().Height, s.Body().Round, uint64(s.Body().Phase)}, s.Signer(), err
+	}
+	a, whoA, errA := place(e.First)
+	b, whoB, errB := place(e.Second)
+	if errA != nil || errB != nil || a != b || whoA != e.Offender || whoB != e.Offender || bytes.Equal(e.First, e.Second) {
+		return "", fmt.Errorf("%v of %s and %v of %s: %w", a, whoA, b, whoB, errors.Join(errA, errB))
+	}
+	k.convicted[key] = kind
+	return kind, nil
 }
 
 // value is the id of a test value by its name; names that start with "bad" are invalid values.

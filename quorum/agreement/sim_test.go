@@ -4,6 +4,11 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,118 +18,241 @@ import (
 )
 
 var (
-	schedules = flag.Int("agreement.schedules", 3000, "simulated schedules in TestSimulation")
+	schedules = flag.Int("agreement.schedules", 2500, "simulated schedules in TestSimulation")
 	firstSeed = flag.Uint64("agreement.seed", 1, "seed of the first schedule")
+	foundDir  = flag.String("agreement.found", "", "where a failing schedule is written, as a scenario")
+	report    = flag.Bool("agreement.report", false, "print a line about each campaign")
 )
 
-// TestSimulation runs the committee through random schedules: drops, delays, reorders, partitions, crashes between any two
-// effects, and f members who lie. I1, I2, I3, I12 and I18 are checked in every step, I17 after the network heals.
+// TestSimulation runs the committee through random schedules: drops, delays, duplicates, reorders, partitions, clocks that
+// jump, crashes between any two effects, and f members who lie by one of the strategies. I1, I2, I3, I12 and I18 are
+// checked in every step, I17 after the network heals.
 func TestSimulation(t *testing.T) {
-	if testing.Short() {
-		*schedules = 300
+	total := campaign(t, "schedules", *firstSeed, sized(*schedules), func(seed uint64, r *recorder) *world { return schedule(seed, 0, r) })
+	if total.schedules >= 2000 {
+		require.Empty(t, total.missing(func(c counter) bool { return c < twinPrevotes }), "never happened")
+		for _, s := range strategies {
+			require.NotZero(t, total.strategies[s.name], s.name)
+		}
 	}
-	const parts = 4
-	for part := range parts {
-		t.Run(fmt.Sprint(part), func(t *testing.T) {
-			t.Parallel()
-			for i := part; i < *schedules; i += parts {
-				seed := *firstSeed + uint64(i)
-				require.Empty(t, runSchedule(seed), "seed %d", seed)
+}
+
+func sized(n int) int {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
+}
+
+// result is what a campaign counted.
+type result struct {
+	coverage
+	liveness
+	schedules, violations int
+	strategies            map[string]int
+}
+
+func (r *result) note(w *world) {
+	r.schedules++
+	r.strategies[w.strategy]++
+	if len(w.broken) > 0 {
+		r.violations++
+		return
+	}
+	r.coverage.add(&w.cover)
+	r.liveness.note(w)
+}
+
+// campaign plays count seeds, on all processors, and reports the first that fails: made smaller, as a scenario.
+func campaign(t *testing.T, what string, first uint64, count int, play func(seed uint64, r *recorder) *world) *result {
+	began := time.Now()
+	workers := min(runtime.GOMAXPROCS(0), 4)
+	parts := make([]result, workers)
+	var wg sync.WaitGroup
+	for part := range workers {
+		wg.Go(func() {
+			mine := &parts[part]
+			mine.strategies = map[string]int{}
+			for i := part; i < count && !t.Failed(); i += workers {
+				seed := first + uint64(i)
+				w, broken := try(seed, play)
+				if broken != "" {
+					mine.violations++
+					t.Errorf("%s seed %d: %s", what, seed, present(what, seed, broken, play))
+					return
+				}
+				mine.note(w)
 			}
 		})
 	}
+	wg.Wait()
+	total := &result{strategies: map[string]int{}}
+	for i := range parts {
+		total.schedules += parts[i].schedules
+		total.violations += parts[i].violations
+		total.coverage.add(&parts[i].coverage)
+		total.liveness.add(&parts[i].liveness)
+		for name, n := range parts[i].strategies {
+			total.strategies[name] += n
+		}
+	}
+	if *report {
+		took := time.Since(began)
+		fmt.Printf("%s: seeds=%d..%d count=%d violations=%d seconds=%.1f rate=%.0f/s %s %s strategies=%s\n", what, first, first+uint64(count)-1,
+			total.schedules, total.violations, took.Seconds(), float64(total.schedules)/took.Seconds(), &total.liveness, &total.coverage,
+			strings.ReplaceAll(strings.Trim(fmt.Sprint(total.strategies), "map[]"), " ", ","))
+	}
+	return total
 }
 
-// runSchedule plays one seed and says what went wrong, if anything.
-func runSchedule(seed uint64) string {
+// try plays one seed. A panic is a violation like any other.
+func try(seed uint64, play func(uint64, *recorder) *world) (w *world, broken string) {
+	defer func() {
+		if r := recover(); r != nil {
+			broken = fmt.Sprintf("panic: %v", r)
+		}
+	}()
+	w = play(seed, nil)
+	if len(w.broken) > 0 {
+		broken = w.broken[0]
+	}
+	return w, broken
+}
+
+// present plays a failing seed again, writes it down and makes it smaller.
+func present(what string, seed uint64, broken string, play func(uint64, *recorder) *world) string {
+	r := newRecorder()
+	_, _ = try(seed, func(seed uint64, _ *recorder) *world { return play(seed, r) })
+	lines := r.text()
+	if replay(lines, nil) == "" {
+		return broken + "\n(written down, it does not fail: use the seed)"
+	}
+	text := scenarioOf(fmt.Sprintf("Found by %s seed %d: %s", what, seed, broken), shrink(lines, nil), nil)
+	if *foundDir != "" {
+		file := filepath.Join(*foundDir, fmt.Sprintf("found-%s-%d.txt", what, seed))
+		if err := os.WriteFile(file, []byte(text), 0o644); err == nil {
+			text += "written to " + file + "\n"
+		}
+	}
+	return broken + "\n\n" + text
+}
+
+// schedule plays one seed of TestSimulation; size 0 lets the seed choose the committee.
+func schedule(seed uint64, size int, r *recorder) *world {
 	rng := rand.New(rand.NewPCG(seed, 2))
-	n := 4
-	if rng.IntN(4) == 0 {
-		n = 7
+	n := []int{4, 4, 4, 4, 4, 4, 4, 7, 7, 10}[rng.IntN(10)]
+	if size != 0 {
+		n = size
 	}
-	f := quorum.Faults(n)
-	w := newWorld(n, seed)
-
-	evil := rng.Perm(n)[:f]
-	style := []string{"silent", "echo", "random", "none"}[rng.IntN(4)]
-	if style != "none" {
-		newAdversary(w, style, evil, rng)
+	w := newWorld(n)
+	r.note("members %d", n)
+	evil := rng.Perm(n)[:quorum.Faults(n)]
+	how := strategies[rng.IntN(len(strategies))]
+	w.strategy = how.name
+	w.fate, w.calm = chaos(w, rng), calm(rng)
+	w.crash = crashes(rng)
+	r.attach(w)
+	if how.name != "none" {
+		for _, i := range evil {
+			r.note("evil %d", i)
+		}
+		newAdversary(w, how, evil, rng)
 	}
-	w.fate = chaos(w, rng)
-	w.crash = []float64{0, 0, 0.002, 0.02}[rng.IntN(4)]
-	w.rest = func() time.Duration { return time.Duration(rng.IntN(4000)) * time.Millisecond }
+	upset(w, rng, r)
 
 	for _, nd := range w.nodes {
-		if !nd.evil && rng.IntN(3) > 0 {
+		if !nd.liar && rng.IntN(3) > 0 {
+			r.end("begin %d", nd.i)
 			nd.begin()
 		}
 	}
-	w.run(time.Duration(1+rng.IntN(20))*time.Second, w.allDecided)
-
-	// From here on the network is whole and nobody crashes any more; the liars go on.
-	w.fate = func(int, int) (time.Duration, bool) { return time.Duration(1+rng.IntN(100)) * time.Millisecond, false }
-	w.crash = 0
-	w.run(5*time.Second, w.allDecided)
-	from := w.highest()
-	for _, nd := range w.nodes {
-		if nd.state != nil && nd.disk.decision == nil {
-			nd.begin()
-		}
-	}
-	done := w.run(5*time.Minute, w.allDecided)
-	switch {
-	case len(w.broken) > 0:
-		return fmt.Sprint(w.broken)
-	case !done:
-		return fmt.Sprintf("n=%d %s %v: undecided five minutes after the network healed: %s", n, style, evil, w.describe())
-	}
-	// I17: the round that was running, f rounds of liars, and one of an honest member.
-	for _, nd := range w.nodes {
-		if d := nd.disk.decision; d != nil && d.QC.Round() > from+uint64(f)+1 {
-			return fmt.Sprintf("I17: n=%d %s %v: decided in round %d, healed in round %d", n, style, evil, d.QC.Round(), from)
-		}
-	}
-	return ""
+	finish(w, time.Duration(1+rng.IntN(20))*time.Second, r)
+	return w
 }
 
-func (w *world) allDecided() bool {
-	for _, n := range w.nodes {
-		if !n.evil && n.disk.decision == nil {
-			return false
-		}
+// finish lets time pass, then everything works.
+func finish(w *world, d time.Duration, r *recorder) {
+	r.end("run %s", d)
+	w.run(d, w.allDecided)
+	if len(w.broken) > 0 {
+		return
 	}
-	return true
+	r.end("healed")
+	r.end("decide %s", patience)
+	w.heal()
+	w.settle(patience)
 }
 
-// highest is the highest round of an honest member.
-func (w *world) highest() uint64 {
-	var r uint64
-	for _, n := range w.nodes {
-		if n.state != nil {
-			r = max(r, n.state.round)
-		}
-		if d := n.disk.decision; d != nil {
-			r = max(r, d.QC.Round())
-		}
-	}
-	return r
-}
+// patience is how long we wait after healing before a height counts as stuck.
+const patience = 5 * time.Minute
 
-// chaos is a network with a character: how much it loses, how long it takes, and who cannot hear whom for a while.
-func chaos(w *world, rng *rand.Rand) func(from, to int) (time.Duration, bool) {
+// chaos is a network with a character: how much it loses, how long it takes, what comes twice, and who cannot hear whom
+// for a while.
+func chaos(w *world, rng *rand.Rand) func(*parcel) fate {
 	loss := []float64{0, 0.05, 0.3, 0.6}[rng.IntN(4)]
 	slow := []int{20, 300, 3000}[rng.IntN(3)]
+	twice := []float64{0, 0.1}[rng.IntN(2)]
 	split := rng.IntN(3) == 0
 	side := make([]int, len(w.nodes))
-	var until time.Time
-	return func(from, to int) (time.Duration, bool) {
-		if split && w.now.After(until) {
-			until = w.now.Add(time.Duration(rng.IntN(5000)) * time.Millisecond)
+	var until time.Duration
+	return func(p *parcel) fate {
+		if split && w.now > until {
+			until = w.now + time.Duration(rng.IntN(5000))*time.Millisecond
 			for i := range side {
 				side[i] = rng.IntN(2)
 			}
+			w.cover[partsHealed]++
 		}
-		lost := rng.Float64() < loss || (split && side[from] != side[to])
-		return time.Duration(1+rng.IntN(slow)) * time.Millisecond, lost
+		f := fate{after: within(rng, slow)}
+		f.lost = rng.Float64() < loss || (split && side[p.from] != side[p.to]) || w.now < w.mutedUntil[p.from] || w.now < w.deafUntil[p.to]
+		if twice > 0 && rng.Float64() < twice {
+			f.again = within(rng, slow)
+		}
+		return f
+	}
+}
+
+// calm is a network that works.
+func calm(rng *rand.Rand) func(*parcel) fate {
+	return func(*parcel) fate { return fate{after: within(rng, 100)} }
+}
+
+// within is a time below so many milliseconds, in microseconds: two things seldom happen at once.
+func within(rng *rand.Rand, ms int) time.Duration {
+	return time.Duration(1+rng.IntN(1000*ms)) * time.Microsecond
+}
+
+func crashes(rng *rand.Rand) func(int) (time.Duration, bool) {
+	often := []float64{0, 0, 0.002, 0.02}[rng.IntN(4)]
+	if often == 0 {
+		return nil
+	}
+	return func(int) (time.Duration, bool) {
+		if rng.Float64() >= often {
+			return 0, false
+		}
+		return time.Duration(rng.IntN(4000)) * time.Millisecond, true
+	}
+}
+
+// upset gives members clocks of their own, which may jump, and halts some.
+func upset(w *world, rng *rand.Rand, r *recorder) {
+	halts, jumps := rng.IntN(8) == 0, rng.IntN(3) == 0
+	for _, n := range w.nodes {
+		if n.liar {
+			continue
+		}
+		if halts && rng.IntN(2) == 0 {
+			r.note("halt %d", n.i)
+			n.halted = true
+		}
+		if !jumps {
+			continue
+		}
+		for range 1 + rng.IntN(3) {
+			at, by := time.Duration(rng.IntN(8000))*time.Millisecond, time.Duration(rng.IntN(9000)-3000)*time.Millisecond
+			r.note("at %s clock %d %s", at, n.i, by)
+			w.in(at, &parcel{do: func() { n.jump(by) }})
+		}
 	}
 }
