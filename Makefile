@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants fuzz fuzz-campaign e2e crash bench-sign bench-devnet bench-idle bench-replay bench-drift ci
+.PHONY: test race lint build generate mutants fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign bench-devnet bench-idle bench-replay bench-drift ci
 
 test:
 	go test ./...
@@ -42,6 +42,18 @@ crash:
 
 bench-sign:
 	go run ./cmd/bench sign
+
+# schedules_rate: complete schedules of the agreement's simulator in a second, four members, one core.
+bench-agreement:
+	go test ./quorum/agreement -run '^$$' -bench . -benchtime 5s -cpu 1
+
+# Many schedules with new seeds: `make campaign SCHEDULES=1000000 TWINS=1075656 SEED=0`. Hours; CORES says how many it may use.
+SCHEDULES ?= 20000
+TWINS ?= 20000
+SEED ?=
+campaign:
+	bash .ci/campaign agreement $(SCHEDULES) $(SEED)
+	bash .ci/campaign twins $(TWINS) $(SEED)
 
 bench-devnet:
 	go run ./cmd/bench devnet

@@ -28,7 +28,7 @@ var (
 // jump, crashes between any two effects, and f members who lie by one of the strategies. I1, I2, I3, I12 and I18 are
 // checked in every step, I17 after the network heals.
 func TestSimulation(t *testing.T) {
-	total := campaign(t, "schedules", *firstSeed, sized(*schedules), func(seed uint64, r *recorder) *world { return schedule(seed, 0, r) })
+	total := campaign(t, "agreement", *firstSeed, sized(*schedules), func(seed uint64, r *recorder) *world { return schedule(seed, 0, r) })
 	if total.schedules >= 2000 {
 		require.Empty(t, total.missing(func(c counter) bool { return c < twinPrevotes }), "never happened")
 		for _, s := range strategies {
