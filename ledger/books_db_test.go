@@ -66,8 +66,14 @@ func TestHighWaterFileOfAnotherDatabase(t *testing.T) {
 	mark, err := os.ReadFile(filepath.Join(other, "high-water"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "high-water"), mark, 0o600))
-	_, err = Open(dir, testNetwork)
-	require.ErrorIs(t, err, ErrRolledBack)
+	l := booksAt(t, dir)
+	require.ErrorIs(t, l.Rollback(), ErrRolledBack)
+	update(t, l, func(tx *Tx) error {
+		_, err := tx.NextCounter()
+		return err
+	})
+	require.ErrorIs(t, l.Rollback(), ErrRolledBack, "only a quarantine replaces the file")
+	require.NoError(t, l.Close())
 
 	mark[len(mark)-1] ^= 1
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "high-water"), mark, 0o600))

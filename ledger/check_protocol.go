@@ -73,7 +73,7 @@ func checkProtocol(tx *Tx, by Founding) (ProtocolReport, error) {
 	c := protocolCheck{tx: tx, by: by, items: map[uint64]uint64{}}
 	for _, check := range []func() error{
 		c.statements, c.indices, c.decisions, c.actions, c.spent, c.slots, c.intents, c.payments, c.reports, c.audit, c.conservation, c.tx.CheckRisk,
-		c.checkpoints,
+		c.checkpoints, c.quarantine,
 	} {
 		if err := check(); err != nil {
 			return c.report, err

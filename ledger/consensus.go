@@ -84,6 +84,9 @@ func (tx *Tx) mayVote(at Mark, epoch uint64) error {
 	if now := tx.epoch(); epoch != now {
 		return fmt.Errorf("vote of epoch %d: %w: in force is %d", epoch, ErrNotInForce, now)
 	}
+	if err := tx.MayVote(at.Height); err != nil {
+		return err
+	}
 	if len(tx.b.Bucket(bucketMeta).Get(keyVote)) == 0 {
 		return nil
 	}

@@ -49,6 +49,9 @@ type ownStatement struct {
 // process before that transaction committed. Every rule must have been checked before it is called.
 func say[T quorum.Body](tx *Tx, index, key []byte, body func(counter uint64) T, sign func(T) (quorum.Signed[T], error)) (quorum.Signed[T], error) {
 	var none quorum.Signed[T]
+	if err := tx.MaySpeak(); err != nil {
+		return none, err
+	}
 	counter, err := tx.NextCounter()
 	if err != nil {
 		return none, err

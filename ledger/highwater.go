@@ -8,13 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
 )
 
-// ErrRolledBack means that the high-water file remembers more than the database: an older copy of the database was put
-// back. Whoever signs now may contradict what was signed before.
+// ErrRolledBack means that the high-water file remembers more than the database, or another database: an older copy was put
+// back. Whoever signs now may contradict what was signed before: see [Ledger.Quarantine].
 var ErrRolledBack = errors.New("the database is older than what this node has already said")
 
 // highWater is the small file beside the database that remembers how far this node has spoken. It is written after the
@@ -25,8 +26,11 @@ type highWater struct {
 
 	between func() error // nil but where durable steps are watched
 
-	mu   sync.Mutex // guards last and the file: commits end in any order
-	last Mark
+	held atomic.Bool // see Ledger.Hold
+
+	mu    sync.Mutex // guards what follows and the file: commits end in any order
+	last  Mark
+	other bool // the file is of another database: only a quarantine replaces it
 }
 
 type highWaterFile struct {
@@ -48,10 +52,7 @@ func openHighWater(path string, id [16]byte) (*highWater, error) {
 	if err := rlp.DecodeBytes(raw, &f); err != nil || f.Sum != f.sum() {
 		return nil, fmt.Errorf("open high-water file %s: %w", path, ErrCorrupt)
 	}
-	if f.ID != id {
-		return nil, fmt.Errorf("high-water file %s is of another database: %w", path, ErrRolledBack)
-	}
-	h.last = f.Mark
+	h.last, h.other = f.Mark, f.ID != id
 	return h, nil
 }
 
@@ -66,7 +67,11 @@ func (l *Ledger) Rollback() error {
 		if err != nil {
 			return err
 		}
-		if was := l.high.mark(); was.Counter > now.Counter || was.after(now) {
+		was := l.high.mark()
+		if l.high.foreign() {
+			return fmt.Errorf("%w: its high-water file is of another one, which spoke up to counter %d, height %d", ErrRolledBack, was.Counter, was.Height)
+		}
+		if was.Counter > now.Counter || was.after(now) {
 			return fmt.Errorf("%w: it spoke up to counter %d, height %d; the database knows counter %d, height %d",
 				ErrRolledBack, was.Counter, was.Height, now.Counter, now.Height)
 		}
@@ -82,7 +87,7 @@ func (l *Ledger) CheckHighWater(dir string) error {
 	if err != nil {
 		return err
 	}
-	if high.last == (Mark{}) {
+	if high.last == (Mark{}) && !high.other {
 		return l.View(func(tx *Tx) error {
 			if m, err := tx.mark(); err != nil || m != (Mark{}) {
 				return errors.Join(err, fmt.Errorf("%w: this node has spoken, and %s is gone", ErrCorrupt, path))
@@ -113,11 +118,25 @@ func (h *highWater) mark() Mark {
 	return h.last
 }
 
+// foreign reports whether the file is of another database.
+func (h *highWater) foreign() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.other
+}
+
+// adopt makes the file this database's: whoever calls it has raised the database above what the file remembers.
+func (h *highWater) adopt() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.other = false
+}
+
 // raise makes a higher mark durable. Two commits may arrive here in any order, so a lower mark changes nothing.
 func (h *highWater) raise(m Mark) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m.Counter <= h.last.Counter && !m.after(h.last) {
+	if h.other || (m.Counter <= h.last.Counter && !m.after(h.last)) {
 		return nil
 	}
 	f := highWaterFile{ID: h.id, Mark: m}

@@ -105,7 +105,7 @@ func (tx *Tx) mayIntend(f IntentFields) error {
 	case tx.b.Bucket(bucketSessions).Get(f.Session[:]) != nil:
 		return fmt.Errorf("session %s: %w: it was joined before", f.Session, ErrConflict)
 	}
-	if err := tx.MaySignSlot(slot); err != nil {
+	if err := errors.Join(tx.MayJoin(), tx.MaySignSlot(slot)); err != nil {
 		return err
 	}
 	if err := tx.isQuorum(f.Set); err != nil {

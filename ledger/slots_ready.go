@@ -39,7 +39,7 @@ func (tx *Tx) Ready(body quorum.Ready, sign func(quorum.Ready) (quorum.Signed[qu
 		return nil, fmt.Errorf("ready for batch %s at height %d: %w", body.Batch, body.Height, ErrNoSlot)
 	}
 	// A halt stops READYs at once, resent ones too: others would draw this node into sessions that it will not join.
-	if err := tx.MaySignSlot(slot); err != nil {
+	if err := errors.Join(tx.MayJoin(), tx.MaySignSlot(slot)); err != nil {
 		return nil, err
 	}
 	if now := tx.epoch(); body.Epoch != now {
@@ -68,6 +68,9 @@ func (tx *Tx) Abort(epoch uint64, session common.Hash, sign func(quorum.Abort) (
 	}
 	if !ok {
 		return nil, fmt.Errorf("abort session %s: %w: it was never joined", session, ErrNotFound)
+	}
+	if err := tx.MayJoin(); err != nil {
+		return nil, err
 	}
 	s, err := say(tx, bucketAbortOwn, session[:], func(counter uint64) quorum.Abort {
 		return quorum.Abort{Epoch: epoch, Counter: counter, Session: session, Batch: f.Batch, K: f.K, Attempt: f.Attempt, Set: f.Set}

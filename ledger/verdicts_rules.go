@@ -45,7 +45,7 @@ func (tx *Tx) mayJudge(c verdictClaim, on Case) error {
 	if on.Content.WID != c.wid || on.Content.Hash(tx.network()) != c.content {
 		return errors.New("the content is not the one that the body names")
 	}
-	if err := tx.MaySign(on.Content.Network, on.Content.Account); err != nil {
+	if err := errors.Join(tx.MayJudge(), tx.MaySign(on.Content.Network, on.Content.Account)); err != nil {
 		return err
 	}
 	if now := tx.epoch(); c.epoch != now || now == 0 {

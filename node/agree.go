@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -159,7 +158,7 @@ func (c *core) forgetValues(now agreement.Status) {
 
 // step drives agreement with one event and everything that follows from it.
 func (c *core) step(ev agreement.Event) {
-	if c.fatal != nil {
+	if c.fatal != nil || !c.votes() {
 		return
 	}
 	height := c.state.Height
@@ -213,6 +212,9 @@ func (c *core) commit(what agreement.Commit) (own []agreement.Event, decided *ba
 	done := c.update("record agreement", func(tx *ledger.Tx) error {
 		var err error
 		if own, err = c.cast(tx, what); err != nil {
+			return err
+		}
+		if err := c.said.keep(tx); err != nil {
 			return err
 		}
 		if what.Save != nil && what.Decide == nil {
@@ -326,8 +328,10 @@ func (c *core) evidence(fx agreement.Effects) {
 	for _, e := range fx.Evidence {
 		c.keepEvidence(ledger.EvidenceVotes, e.Offender, e.First, e.Second)
 	}
-	if len(fx.Foreign) > 0 {
-		c.twin()
+	for _, raw := range fx.Foreign {
+		if counter, _, err := quorum.CounterOf(c.network, quorum.Members{c.self}, raw); err == nil {
+			c.foreign(counter, c.state.Height+1, raw)
+		}
 	}
 	if !fx.Contradiction.Zero() {
 		c.trip("contradiction", fmt.Sprintf("members certified value %s of height %d, which this node judged invalid", fx.Contradiction.ID(), fx.Contradiction.Height()))
@@ -374,13 +378,13 @@ func (c *core) hearVote(m voteMsg) {
 	}
 	v, err := quorum.Open[quorum.Vote](c.network, c.state.Roster.IDs(), m.Statement)
 	if err == nil && v.Signer() == c.self {
-		b := v.Body()
-		c.hearSelf(b.Height, b.Round, uint64(b.Phase), v.Bytes())
+		c.foreign(v.Body().Counter, v.Body().Height, v.Bytes())
 		return
 	}
 	if err != nil {
 		return
 	}
+	c.said.note(v.Signer(), v.Body().Counter, v.Bytes())
 	if !c.current(v.Signer(), v.Body().Epoch, v.Body().Height) {
 		c.witness(v.Body().Height, agreement.VoteSeen{Vote: v})
 		return
@@ -392,13 +396,13 @@ func (c *core) hearVote(m voteMsg) {
 func (c *core) hearProposal(m voteMsg) {
 	p, err := quorum.Open[quorum.Proposal](c.network, c.state.Roster.IDs(), m.Statement)
 	if err == nil && p.Signer() == c.self {
-		b := p.Body()
-		c.hearSelf(b.Height, b.Round, ledger.StepProposal, p.Bytes())
+		c.foreign(p.Body().Counter, p.Body().Height, p.Bytes())
 		return
 	}
 	if err != nil {
 		return
 	}
+	c.said.note(p.Signer(), p.Body().Counter, p.Bytes())
 	if !c.current(p.Signer(), p.Body().Epoch, p.Body().Height) {
 		c.witness(p.Body().Height, agreement.ProposalSeen{Proposal: p})
 		return
@@ -420,24 +424,6 @@ func (c *core) hearProposal(m voteMsg) {
 	ev.Valid = c.holdFirst(p.Body(), m.Value)
 	ev.Refrain = ev.Valid && c.refrains(c.valueOf[p.Body().ID])
 	c.step(ev)
-}
-
-// hearSelf compares a statement under the own key with the record of every one that was ever sent. One that is not there
-// was signed by a twin, or before the database was rolled back.
-func (c *core) hearSelf(height, round, step uint64, raw []byte) {
-	var own []byte
-	err := c.led.View(func(tx *ledger.Tx) (err error) { own, _, err = tx.Cast(height, round, step); return err })
-	if err != nil {
-		c.stop(err)
-		return
-	}
-	if !bytes.Equal(own, raw) {
-		c.twin()
-	}
-}
-
-func (c *core) twin() {
-	c.trip("twin", "statements under this node's key arrive that its database does not hold: a restored database or a second process")
 }
 
 // current tells messages of the running height from others: decided heights are answered, later ones start a sync.
@@ -491,6 +477,9 @@ func (c *core) hearQC(raw []byte) {
 
 // maybeBegin starts a height when there is something to decide: at once when it fills a batch, else after batch_wait.
 func (c *core) maybeBegin(now time.Time) {
+	if !c.votes() {
+		return
+	}
 	if c.fatal != nil || c.agree.Status().Step != agreement.StepWaiting {
 		c.tryBuild()
 		return

@@ -51,6 +51,9 @@ const (
 	codeWebhook       = "webhook-down"
 	codeStorm         = "alert-storm"
 	codeLost          = "alerts-lost"
+
+	codeQuarantined = "quarantined"
+	codeUnanswered  = "start-unanswered"
 )
 
 // quietWarning and quietCritical are how long a happening stays open after it happened last: a day to see it in, and a week
@@ -93,6 +96,10 @@ func nodeAlerts() []AlertKind {
 	return []AlertKind{
 		{Code: codeFuse, Severity: ledger.Critical, Meaning: "This node halted itself: it gives no verdict and signs nothing. The text names the cause.",
 			Ends: "the fuse is mended", Do: "Find the cause; then `conclave resume --local`."},
+		{Code: codeQuarantined, Severity: ledger.Critical, Meaning: "This node may have said more than its database holds: an old copy was put back, or a second process has its key. It follows what others decide and says nothing that might contradict what it said.",
+			Ends: "it votes, judges and joins signing sessions again", Do: "`conclave status` says what ends it; docs/operations.md, restored from a backup."},
+		{Code: codeUnanswered, Severity: ledger.Warning, Meaning: "This node signs nothing since it started a minute ago or longer: q − 1 other members must first say how far it has spoken.",
+			Ends: "they have answered", Do: "`conclave status` names who is silent; check this node's network, call their operators."},
 		{Code: codeNoShare, Severity: ledger.Critical, Meaning: "The vault holds no share of the key in force: this node verifies and does not sign.",
 			Ends: "the vault holds it at a start", Do: "Put the vault back from its backup."},
 		{Code: codeStuck, Severity: ledger.Critical, Meaning: "Every set of signers was struck by aborts: nothing can be signed.",

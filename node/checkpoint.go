@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
@@ -81,7 +80,7 @@ func (m *marks) sign(c *core) {
 		c.stop(err)
 		return
 	}
-	if !due {
+	if !due || c.question.closed {
 		return
 	}
 	var raws [][]byte
@@ -133,7 +132,7 @@ func (m *marks) tellAgain(c *core) {
 // hearCheckpoint takes another member's word on a range.
 func (c *core) hearCheckpoint(s quorum.Signed[quorum.Checkpoint]) {
 	if s.Signer() == c.self {
-		c.ownCheckpointHeard(s)
+		c.foreign(s.Body().Counter, 0, s.Bytes())
 		return
 	}
 	known := false
@@ -149,19 +148,6 @@ func (c *core) hearCheckpoint(s quorum.Signed[quorum.Checkpoint]) {
 	c.attempt("keep checkpoint", func(tx *ledger.Tx) (err error) { _, found, err = tx.PutCheckpoint(s); return err })
 	if found != nil {
 		c.alerts.raise(alertEvidence(found.Kind, found.Member))
-	}
-}
-
-// ownCheckpointHeard compares a statement under the own key with the record of all that was ever signed.
-func (c *core) ownCheckpointHeard(s quorum.Signed[quorum.Checkpoint]) {
-	var own []byte
-	err := c.led.View(func(tx *ledger.Tx) (err error) { own, _, err = tx.OwnStatement(s.Body().Counter); return err })
-	if err != nil {
-		c.stop(err)
-		return
-	}
-	if !bytes.Equal(own, s.Bytes()) {
-		c.twin()
 	}
 }
 

@@ -175,7 +175,7 @@ func (c *core) freshOf(in shownRanges) (out shownRanges, err error) {
 		return nil
 	})
 	for _, w := range own {
-		c.ownCheckpointHeard(w)
+		c.foreign(w.Body().Counter, 0, w.Bytes())
 	}
 	return out, err
 }

@@ -57,6 +57,9 @@ type core struct {
 	state *batch.State
 	pool  *pool
 
+	question question // how far this node has spoken, and what a quarantine bars
+	said     said     // what members said last, for those who ask that
+
 	proposals proposals                    // of the operators, not decided yet
 	shown     map[common.Address]time.Time // when each peer was last shown what it lacks of them
 
@@ -204,7 +207,7 @@ func isRule(err error) bool {
 	for _, rule := range []error{
 		ledger.ErrHalted, ledger.ErrNetworkHalted, ledger.ErrNotInForce, ledger.ErrOrder, ledger.ErrFull, ledger.ErrNoSlot,
 		ledger.ErrDecided, ledger.ErrNotFound, ledger.ErrEventUsed, ledger.ErrMessageUsed, ledger.ErrBooksBehind,
-		ledger.ErrContent, ledger.ErrVerdict, ledger.ErrSigned, ledger.ErrNotEarliest,
+		ledger.ErrContent, ledger.ErrVerdict, ledger.ErrSigned, ledger.ErrNotEarliest, ledger.ErrAsking, ledger.ErrQuarantined,
 	} {
 		if errors.Is(err, rule) {
 			return true
@@ -230,6 +233,9 @@ func (c *core) resume() error {
 	}
 	c.started = c.now()
 	c.recallHalts()
+	if err := c.beginQuestion(); err != nil {
+		return err
+	}
 	c.pool = newPool(c.state.Roster, c.state.Policy.Ref())
 	if err := c.reloadVerdicts(); err != nil {
 		return fmt.Errorf("reload verdicts: %w", err)
@@ -266,6 +272,7 @@ func (c *core) reloadVerdicts() error {
 // tick does what is due.
 func (c *core) tick() {
 	now := c.now()
+	c.tickQuestion(now)
 	if !c.wake.IsZero() && !now.Before(c.wake) {
 		c.step(agreement.Tick{})
 	}

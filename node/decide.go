@@ -103,6 +103,7 @@ func (c *core) afterDecisions(fxs []batch.Effects) {
 		c.stop(fmt.Errorf("next height: %w", err))
 		return
 	}
+	c.followQuarantine()
 	if slot {
 		c.signer.decided(c)
 	}
@@ -255,6 +256,8 @@ func (c *core) answer(ctx context.Context, raw []byte) ([]byte, error) {
 		var m factsMsg
 		err := c.ask(ctx, func() { m.Statements = c.ownFacts() })
 		return marshal(m), err
+	case syncNewest:
+		return c.answerNewest(common.BytesToAddress(req.ID[:]))
 	}
 	return c.answerRange(req)
 }

@@ -21,6 +21,9 @@ const maxClockLead = 60_000
 
 // speakView signs and gossips what this node sees: liveness, clock and funds. It goes on while halted.
 func (c *core) speakView(now time.Time) {
+	if c.question.closed {
+		return // it carries no counter, but nothing is signed before the others have answered
+	}
 	c.nextView = now.Add(viewEvery)
 	view := quorum.View{Epoch: c.state.Roster.Epoch, Time: uint64(now.UnixMilli()), Height: c.state.Height}
 	err := c.led.View(func(tx *ledger.Tx) (err error) { view.Settled, err = settled(tx); return err })
@@ -96,6 +99,9 @@ func (c *core) hearFact(raw []byte) {
 }
 
 func (c *core) hearApprove(s quorum.Signed[quorum.Approve]) {
+	if s.Signer() == c.self && c.foreign(s.Body().Counter, 0, s.Bytes()) {
+		return
+	}
 	wid := s.Body().WID
 	if c.state.Decided(wid) {
 		c.answerDecided(s.Signer(), c.state.Height)
@@ -112,6 +118,9 @@ func (c *core) hearApprove(s quorum.Signed[quorum.Approve]) {
 }
 
 func (c *core) hearRefuse(s quorum.Signed[quorum.Refuse]) {
+	if s.Signer() == c.self && c.foreign(s.Body().Counter, 0, s.Bytes()) {
+		return
+	}
 	if c.state.Decided(s.Body().WID) {
 		c.answerDecided(s.Signer(), c.state.Height)
 		return
@@ -151,6 +160,7 @@ func (c *core) hearView(s quorum.Signed[quorum.View]) {
 
 func (c *core) hearHalt(s quorum.Signed[quorum.Halt]) {
 	if s.Signer() == c.self {
+		c.foreign(s.Body().Counter, 0, s.Bytes())
 		return
 	}
 	var added bool
@@ -162,6 +172,7 @@ func (c *core) hearHalt(s quorum.Signed[quorum.Halt]) {
 
 func (c *core) hearClear(s quorum.Signed[quorum.Clear]) {
 	if s.Signer() == c.self {
+		c.foreign(s.Body().Counter, 0, s.Bytes())
 		return
 	}
 	var added bool
@@ -174,11 +185,18 @@ func (c *core) hearClear(s quorum.Signed[quorum.Clear]) {
 
 // trip blows this node's fuse: durable first, then everyone is told.
 func (c *core) trip(code, reason string) {
+	if c.question.closed {
+		c.question.trips[code] = reason // nothing is signed meanwhile
+		return
+	}
 	_ = c.tripScope(quorum.ScopeAll, "", code, reason) // the core stops by itself when it fails
 }
 
 // tripScope fails when no more lanes and accounts can be halted. Whatever else goes wrong stops the node.
 func (c *core) tripScope(scope quorum.Scope, target, code, reason string) error {
+	if c.question.closed {
+		return ledger.ErrAsking
+	}
 	var raw []byte
 	body := quorum.Halt{
 		Epoch: c.state.Roster.Epoch, Scope: scope, Target: target, Code: quorum.ClipText(code), Reason: quorum.ClipText(reason),
@@ -219,6 +237,7 @@ func (c *core) clear(reason string) error {
 		c.publish(topicFacts, raw)
 	}
 	c.alerts.recover(codeFuse)
+	c.followQuarantine()
 	c.signer.reconsider(c)
 	return nil
 }

@@ -95,7 +95,7 @@ func (f *founding) prepare(c *core) {
 
 // tick calls the members, and starts what can start.
 func (f *founding) tick(c *core, now time.Time) {
-	if f == nil || c.fatal != nil {
+	if f == nil || c.fatal != nil || !c.joins() {
 		return
 	}
 	// It goes on calling while it makes the key: a member that misses this call would not start.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -135,7 +136,7 @@ func (j *judge) given(tx *ledger.Tx, wid uint64, in inForce) (bool, error) {
 
 // halted says why nothing may be signed for a request; empty when nothing is halted.
 func halted(tx *ledger.Tx, w ledger.Withdrawal) string {
-	if err := tx.MaySign(w.Network, w.Account); err != nil {
+	if err := errors.Join(tx.MayJudge(), tx.MaySign(w.Network, w.Account)); err != nil {
 		return err.Error()
 	}
 	return ""

@@ -54,6 +54,7 @@ func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
 // hearOutcome takes another member's OUTCOME.
 func (c *core) hearOutcome(s quorum.Signed[quorum.Outcome]) {
 	if s.Signer() == c.self {
+		c.foreign(s.Body().Counter, 0, s.Bytes())
 		return
 	}
 	key := slotOf(s.Body())

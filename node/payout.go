@@ -70,7 +70,7 @@ func (s *signer) reconsider(c *core) {
 	if s == nil {
 		return
 	}
-	if s.cancel != nil && c.stopped(s.live) {
+	if s.cancel != nil && (!c.joins() || c.stopped(s.live)) {
 		s.cancel()
 	}
 	s.next(c)
@@ -79,7 +79,7 @@ func (s *signer) reconsider(c *core) {
 // next opens the earliest decided slot that is unsigned, of whatever lane: one key, one session. The slot that is open
 // already stays as it is: its attempt and its READYs must survive the decision of another slot.
 func (s *signer) next(c *core) {
-	if s.share == nil || c.halted() {
+	if s.share == nil || !c.joins() || c.halted() {
 		s.attempts.Close()
 		return
 	}

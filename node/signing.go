@@ -68,7 +68,7 @@ func (c *core) hearStart(from common.Address, raw []byte) error {
 	if err := unmarshal(raw, &start); err != nil {
 		return err
 	}
-	if c.signer == nil || c.signer.share == nil {
+	if c.signer == nil || c.signer.share == nil || !c.joins() {
 		return nil
 	}
 	fx, err := c.signer.attempts.Follow(from, start, c.now())
@@ -100,6 +100,7 @@ func (c *core) hearSigningStatement(from common.Address, raw []byte) error {
 		if err != nil {
 			return err
 		}
+		c.said.note(s.Signer(), s.Body().Counter, raw)
 		c.hearReady(from, s)
 	case quorum.KindAbort:
 		s, err := quorum.Open[quorum.Abort](c.network, members, raw)

@@ -32,6 +32,7 @@ type Status struct {
 	Session SessionStats   `json:"sessions"`
 	Keygen  *KeygenStatus  `json:"keygen,omitempty"`
 	Halted  bool           `json:"halted"`
+	Silence *SilenceStatus `json:"silence,omitempty"` // what this node may not sign; absent when nothing is barred
 	Refused []Refused      `json:"refused"` // members' messages that broke their contract
 	Reasons []Reason       `json:"reasons"`
 }
@@ -159,6 +160,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 func (c *core) describe(s *Status) {
 	s.Epoch, s.Quorum, s.Height = c.state.Roster.Epoch, c.state.Roster.Q(), c.state.Height
 	s.Halted = c.halted()
+	s.Silence = c.describeSilence()
 	st := c.agree.Status()
 	s.Round = RoundStatus{Height: st.Height, Round: st.Round, Step: st.Step.String(), Proposer: st.Proposer, Silent: []common.Address{}}
 	if st.Step != agreement.StepWaiting {
@@ -278,6 +280,7 @@ func (n *Node) reasons(s Status) []Reason {
 	if s.Halted {
 		out = append(out, Reason{Code: "halted", Text: "this node's fuse or f+1 halts stop verdicts and signing", Hint: "see conclave alerts; conclave resume --local clears this node's own fuse"})
 	}
+	out = append(out, s.Silence.reasons(s)...)
 	if s.Books.Held {
 		out = append(out, Reason{Code: "intake-held", Text: "debits without credit exceed the policy's maximum: no further event is booked", Hint: "see conclave alerts"})
 	}
@@ -285,7 +288,7 @@ func (n *Node) reasons(s Status) []Reason {
 }
 
 // notReady lists the reasons that make a node unready, as opposed to those that an operator should merely know.
-var notReady = map[string]bool{"no-quorum": true, "no-key": true, "halted": true, "intake-held": true, codeRelayDown: true, codeChainDown: true, codeNoShare: true}
+var notReady = map[string]bool{"no-quorum": true, "no-key": true, "halted": true, reasonAsking: true, codeQuarantined: true, "intake-held": true, codeRelayDown: true, codeChainDown: true, codeNoShare: true}
 
 // Health says whether the node can do its part now.
 func (n *Node) Health(ctx context.Context) (Health, error) {
@@ -331,7 +334,9 @@ func (n *Node) AlertsRaised() []AlertCount { return n.alerts.raised() }
 
 // Halt blows this node's fuse on its operator's word.
 func (n *Node) Halt(ctx context.Context, reason string) error {
-	return n.core.ask(ctx, func() { n.core.trip("operator", reason) })
+	var tripped error
+	err := n.core.ask(ctx, func() { tripped = n.core.tripScope(quorum.ScopeAll, "", "operator", reason) })
+	return errors.Join(err, tripped)
 }
 
 // Resume mends this node's fuse on its operator's word. It fails with [ledger.ErrNotFound] when nothing is blown and with
