@@ -32,8 +32,9 @@ mutants:
 fuzz-campaign:
 	bash .ci/fuzz campaign 10000000
 
+# Custodians in network namespaces, with loss and cuts between them; and against a Relay and a chain that stand already.
 e2e:
-	bash .ci/run devnet devnet-kill
+	bash .ci/e2e
 
 # Custodians as processes, killed -9 at random moments under load and started again; then the chain and every home are checked.
 N ?= 200

@@ -27,14 +27,14 @@ func rooms() []room {
 		{"ledger", 2}, {"p2p", 2}, {"quorum/agreement", 2},
 		{"relay", 3}, {"chain", 3}, {"risk", 3}, {"tss", 3}, {"quorum/batch", 3}, {"quorum/governance", 3},
 		{"node", 4},
-		{"internal/devnet", 5}, {"internal/simnet", 5}, {"internal/scenario", 5}, {"cmd", 5},
+		{"internal/devnet", 5}, {"internal/simnet", 5}, {"internal/scenario", 5}, {"internal/campaign", 5}, {"internal/e2e", 5}, {"cmd", 5},
 		{"configs", 5}, {"docs", 5},
 	}
 }
 
 // workshop is where the whole house is taken apart and put together: these may import each other, but nobody imports cmd.
 func workshop() []string {
-	return []string{"internal/devnet", "internal/simnet", "internal/scenario", "cmd"}
+	return []string{"internal/devnet", "internal/simnet", "internal/scenario", "internal/campaign", "internal/e2e", "cmd"}
 }
 
 // scaffold holds modules in go.mod until a room imports them. It may import any library, and nobody imports it.

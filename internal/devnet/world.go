@@ -32,6 +32,7 @@ type world struct {
 	fee     common.Address
 	dao     common.Address
 	benefit common.Address
+	pace    func(ctx context.Context, asked int) error // nil: at once
 
 	mu    sync.Mutex // guards bound
 	bound map[common.Address]common.Address
@@ -47,7 +48,7 @@ func devAddress(purpose string) common.Address {
 
 // openWorld starts the parts that do not stand already.
 func openWorld(ctx context.Context, o Options) (*world, error) {
-	w := &world{network: o.Network, deposit: o.Deposit, fee: o.Fee, dao: devAddress("dao"), benefit: o.Benefit,
+	w := &world{network: o.Network, deposit: o.Deposit, fee: o.Fee, dao: devAddress("dao"), benefit: o.Benefit, pace: o.Pace,
 		bound: map[common.Address]common.Address{}}
 	if w.deposit == (common.Address{}) {
 		w.deposit = devAddress("deposit")
@@ -214,6 +215,11 @@ func (w *world) settleOne(ctx context.Context, i int, p *simchain.Wallet, need *
 // withdraw makes n requests, signed as real users do; some spell their own destination in lower case.
 func (w *world) withdraw(ctx context.Context, keys []*ecdsa.PrivateKey, n int, made func(request)) error {
 	for i := range n {
+		if w.pace != nil {
+			if err := w.pace(ctx, i); err != nil {
+				return err
+			}
+		}
 		key := keys[i%len(keys)]
 		self := crypto.PubkeyToAddress(key.PublicKey)
 		to, _ := w.benefitOf(ctx, w.network, self)
