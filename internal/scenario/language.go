@@ -28,6 +28,7 @@ func language() []command {
 	all = append(all, checkpoints()...)
 	all = append(all, rules()...)
 	all = append(all, decrees()...)
+	all = append(all, redelivery()...)
 	return append(all, expectations()...)
 }
 
@@ -266,6 +267,8 @@ func (p *player) lose(kind string, from, to []int) error {
 		l.What = func(h simnet.Heard) bool { return h.Says == want }
 	case kind == "sessions": // frames of threshold sessions
 		l.What = func(h simnet.Heard) bool { return h.Kind == memnet.Frame && h.Name == "tss" }
+	case carried()[kind] != nil:
+		l.What = carried()[kind]
 	default:
 		return fmt.Errorf("nothing is called %q on the wire", kind)
 	}

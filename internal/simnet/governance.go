@@ -27,8 +27,22 @@ func operatorKey(i int) *ecdsa.PrivateKey {
 
 func operatorOf(i int) common.Address { return crypto.PubkeyToAddress(operatorKey(i).PublicKey) }
 
-// voice is a running custodian to ask, the first honest one.
+// Meet makes operators sign what one custodian shows, and hand it in there, each at their own again when index is negative.
+func (w *World) Meet(index int) error {
+	if index < 0 {
+		w.desk = nil
+		return nil
+	}
+	c, err := w.Custodian(index)
+	w.desk = c
+	return err
+}
+
+// voice is a running custodian to ask: the one at which operators meet, else the first honest one.
 func (w *World) voice() (*Custodian, error) {
+	if w.desk != nil && w.desk.Running() {
+		return w.desk, nil
+	}
 	for _, c := range w.Honest() {
 		return c, nil
 	}
@@ -63,7 +77,7 @@ func (w *World) Decree(ctx context.Context, body quorum.ActionBody, operators []
 		}
 		all.Signatures = append(all.Signatures, e)
 		c, err := w.Custodian(i)
-		if err == nil && !c.Running() {
+		if err == nil && (!c.Running() || w.desk != nil) {
 			c, err = w.voice()
 		}
 		if err == nil {

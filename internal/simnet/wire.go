@@ -53,6 +53,9 @@ type wire struct {
 	known  map[common.Hash]meaning      // of statements, by the digest of their bytes: a signature is recovered once
 	ears   []func(Heard)
 	ranges map[uint64]quorum.Checkpoint // what custodians said last of each range, once somebody listens
+
+	decreed    []decreed      // what was signed to govern, once somebody listens
+	precommits map[int]uint64 // by member, the highest height with its precommit for a value; likewise
 }
 
 func newWire(w *World) *wire {
@@ -128,8 +131,11 @@ type (
 	factsMsg struct{ Statements [][]byte }
 )
 
-// signStatement is package node's kind of a signed statement among the messages of signing.
-const signStatement = 1
+// Package node's kinds of a signed statement and of a decision among the messages of signing.
+const (
+	signStatement = 1
+	signDecision  = 6
+)
 
 func (x *wire) read(m memnet.Message) Heard {
 	h := Heard{Message: m, FromIndex: x.indexOf(m.From), ToIndex: x.indexOf(m.To)}

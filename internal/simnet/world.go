@@ -76,6 +76,7 @@ type World struct {
 	vestings   map[uint64]relaysim.Vesting // by the Relay's id
 	funded     uint256.Int
 	faulty     map[int]bool // members that the test made misbehave
+	desk       *Custodian   // where operators meet; nil: each at their own
 	wire       *wire
 
 	ctx    context.Context
