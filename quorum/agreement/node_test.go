@@ -42,8 +42,11 @@ type node struct {
 
 func (n *node) clock() time.Time { return n.w.start.Add(n.w.now + n.skew) }
 
-// jump moves the node's clock.
+// jump moves the node's clock: no more when the network has healed, for then clocks run.
 func (n *node) jump(d time.Duration) {
+	if n.w.healed {
+		return
+	}
 	n.skew += d
 	if n.due != never {
 		n.due -= d

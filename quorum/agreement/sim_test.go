@@ -138,13 +138,18 @@ func present(what string, seed uint64, broken string, play func(uint64, *recorde
 }
 
 // schedule plays one seed of TestSimulation; size 0 lets the seed choose the committee.
-func schedule(seed uint64, size int, r *recorder) *world {
+func schedule(seed uint64, size int, r *recorder) *world { return scheduleUnder(seed, size, r, nil) }
+
+func scheduleUnder(seed uint64, size int, r *recorder, spoil func(*world)) *world {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	n := []int{4, 4, 4, 4, 4, 4, 4, 7, 7, 10}[rng.IntN(10)]
 	if size != 0 {
 		n = size
 	}
 	w := newWorld(n)
+	if spoil != nil {
+		spoil(w)
+	}
 	r.note("members %d", n)
 	evil := rng.Perm(n)[:quorum.Faults(n)]
 	how := strategies[rng.IntN(len(strategies))]
