@@ -75,13 +75,22 @@ func (n *node) open(start func() (*State, error)) {
 // receive is the driver's door: what travels becomes events, certificates first.
 func (n *node) receive(p *parcel) {
 	w := n.w
+	var evs []Event
+	switch {
+	case p.send != nil:
+		if evs = n.events(p); len(evs) == 0 {
+			return
+		}
+	case p.decision != nil && w.apart(p.from, n.i, p.decision.QC.Round(), quorum.KindPrecommit):
+		return
+	case p.ask != nil && w.nodes[p.from].state != nil && w.apart(p.from, n.i, w.nodes[p.from].state.round, quorum.KindPrevote):
+		return
+	}
 	switch {
 	case n.disk.decision != nil:
 		n.help(p.from)
-		if p.send != nil {
-			for _, ev := range n.events(p) {
-				n.found(n.state.Witness(ev))
-			}
+		for _, ev := range evs {
+			n.found(n.state.Witness(ev))
 		}
 	case p.ask != nil:
 		if n.store[*p.ask] {
@@ -96,8 +105,8 @@ func (n *node) receive(p *parcel) {
 		w.cover[valuesFetched]++
 		n.store[*p.give] = true
 		n.handle(ValueReady{*p.give, w.fine(*p.give)})
-	case p.send != nil:
-		n.handle(n.events(p)...)
+	default:
+		n.handle(evs...)
 	}
 }
 

@@ -29,12 +29,17 @@ var (
 // checked in every step, I17 after the network heals.
 func TestSimulation(t *testing.T) {
 	total := campaign(t, "agreement", *firstSeed, sized(*schedules), func(seed uint64, r *recorder) *world { return schedule(seed, 0, r) })
-	if total.schedules >= 2000 {
+	if telling(total) {
 		require.Empty(t, total.missing(func(c counter) bool { return c < twinPrevotes }), "never happened")
 		for _, s := range strategies {
 			require.NotZero(t, total.strategies[s.name], s.name)
 		}
 	}
+}
+
+// telling reports whether a campaign is one whose counters must all have counted: a long one, or the one of every test run.
+func telling(r *result) bool {
+	return r.violations == 0 && (r.schedules >= 10_000 || (*firstSeed == 1 && r.schedules >= 700))
 }
 
 func sized(n int) int {
