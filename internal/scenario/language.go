@@ -28,6 +28,7 @@ func language() []command {
 	all = append(all, checkpoints()...)
 	all = append(all, rules()...)
 	all = append(all, decrees()...)
+	all = append(all, chaos()...)
 	all = append(all, redelivery()...)
 	return append(all, expectations()...)
 }

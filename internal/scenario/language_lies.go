@@ -57,6 +57,11 @@ func (p *player) lie(a args) error {
 			*into = uint64(n)
 		}
 	}
+	if rewrites(l) {
+		for _, i := range who {
+			p.histories[i] = append(p.histories[i], l)
+		}
+	}
 	return p.w.Misbehave(l, who)
 }
 

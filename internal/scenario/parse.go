@@ -22,6 +22,8 @@ type Line struct {
 	Number int
 	Text   string
 	words  []string
+	does   command
+	args   args
 }
 
 // Parse reads a story.
@@ -41,8 +43,11 @@ func Parse(name, text string) (Script, error) {
 	if len(s.Lines) == 0 {
 		return s, fmt.Errorf("%s: an empty story", name)
 	}
-	for _, l := range s.Lines {
-		if _, _, err := find(l.words); err != nil {
+	all := language()
+	for i := range s.Lines {
+		l := &s.Lines[i]
+		var err error
+		if l.does, l.args, err = findIn(all, l.words); err != nil {
 			return s, fmt.Errorf("%s:%d: %w", name, l.Number, err)
 		}
 	}

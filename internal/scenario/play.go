@@ -3,12 +3,14 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
 	"conclave/internal/simnet"
 	"conclave/quorum"
+	"conclave/relay/relaysim"
 )
 
 // player is a story under way.
@@ -21,11 +23,14 @@ type player struct {
 	puppets map[int]*simnet.Puppet
 	decree  quorum.SignedAction // what operators signed last
 	tx      common.Hash         // the transaction that the story remembers
+	decreed time.Time           // when operators last signed the end of halts
+
+	histories map[int][]relaysim.Lie // that custodians are shown of one account, for good
 }
 
 // Run plays the story in a fresh world and checks what is left of it.
 func (s Script) Run(ctx context.Context, cfg simnet.Config) (simnet.Report, error) {
-	p := &player{ctx: ctx, cfg: cfg, puppets: map[int]*simnet.Puppet{}}
+	p := &player{ctx: ctx, cfg: cfg, puppets: map[int]*simnet.Puppet{}, histories: map[int][]relaysim.Lie{}}
 	p.cfg.Policy = map[string]string{}
 	err := p.lines(s)
 	if p.w == nil {
@@ -50,8 +55,8 @@ func (s Script) Run(ctx context.Context, cfg simnet.Config) (simnet.Report, erro
 
 func (p *player) lines(s Script) error {
 	for _, l := range s.Lines {
-		c, a, err := find(l.words)
-		if err == nil && p.w == nil && !c.before {
+		c, a, err := l.does, maps.Clone(l.args), error(nil)
+		if p.w == nil && !c.before {
 			err = fmt.Errorf("the custodians are not called yet")
 		}
 		if p.w != nil {
@@ -76,6 +81,11 @@ func (p *player) alive() error {
 		return nil
 	}
 	for _, c := range p.w.Custodians {
+		if meant, err := c.Broken(); err != nil {
+			return err
+		} else if meant {
+			continue
+		}
 		if err, dead := c.Died(); dead {
 			return fmt.Errorf("%s died: %w", c.Name, err)
 		}
@@ -91,8 +101,10 @@ type command struct {
 }
 
 // find looks a line up in the language.
-func find(words []string) (command, args, error) {
-	for _, c := range language() {
+func find(words []string) (command, args, error) { return findIn(language(), words) }
+
+func findIn(all []command, words []string) (command, args, error) {
+	for _, c := range all {
 		if a, ok := match(c.pattern, words); ok {
 			return c, a, nil
 		}

@@ -41,6 +41,8 @@ type disk struct {
 	root      common.Hash
 	events    uint64
 	state     common.Hash
+	frozen    string // what stands against accounts
+	deeds     deeds
 }
 
 // Check compares every disk with itself, with the others and with the chain. Nothing may run. Members that a test made
@@ -61,7 +63,7 @@ func (w *World) Check() (Report, error) {
 		}
 		disks = append(disks, d)
 	}
-	for _, check := range []func(*Report, []disk) error{w.checkDecisions, w.checkSaid, w.checkChain, w.checkEqual} {
+	for _, check := range []func(*Report, []disk) error{w.checkDecisions, w.checkSaid, w.checkChain, w.checkEqual, w.checkDeeds} {
 		if err := check(&r, disks); err != nil {
 			return r, err
 		}
@@ -121,13 +123,18 @@ func (d *disk) read(w *World, tx *ledger.Tx) error {
 		}
 		d.counted[u.Address] = a.Counted
 	}
+	if err := d.readFreezes(w, tx); err != nil {
+		return err
+	}
 	totals, err := tx.Totals()
 	if err != nil {
 		return err
 	}
 	d.height, d.root, d.events = tx.LastHeight(), totals.Root, totals.Events
-	d.state, err = tx.StateHash()
-	return err
+	if d.state, err = tx.StateHash(); err != nil {
+		return err
+	}
+	return d.readDeeds(w, tx)
 }
 
 // checkDecisions is I1, I6, I7 and I11 over all disks: one decision per height, one payout per withdrawal, one batch per
@@ -193,11 +200,12 @@ func (w *World) checkSaid(r *Report, disks []disk) error {
 	return nil
 }
 
-// checkEqual is I13: custodians with one log and the same decisions have the same books.
+// checkEqual is I13: custodians with one log and the same decisions have the same books. Where an account is frozen on one of
+// them alone, what it was shown late came behind its own approval, which the other never gave.
 func (w *World) checkEqual(r *Report, disks []disk) error {
 	for i, d := range disks {
 		for _, o := range disks[:i] {
-			if d.root != o.root || d.events != o.events || d.height != o.height || d.paid != o.paid {
+			if d.root != o.root || d.events != o.events || d.height != o.height || d.paid != o.paid || d.frozen != o.frozen {
 				continue
 			}
 			r.Equal++

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"conclave/chain"
+	"conclave/ledger"
 	"conclave/p2p"
 	"conclave/p2p/memnet"
 )
@@ -32,6 +33,12 @@ type crasher struct {
 	shut   bool            // the process is dead: nothing leaves any more
 	cancel context.CancelFunc
 	at     []string
+
+	database string      // its file
+	once     string      // see CrashBefore
+	fails    ledger.Step // see FailDisk
+	broke    bool        // the disk has failed since the process was born
+	cut      *cut        // see PowerCut
 }
 
 // framesToCrash are the frames of one life's threshold sessions that are interrupted: before the first, and in the middle
@@ -42,7 +49,7 @@ var framesToCrash = map[int]bool{1: true, 4: true, 8: true}
 func (c *crasher) born(cancel context.CancelFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.shut, c.cancel, c.frames = false, cancel, 0
+	c.shut, c.cancel, c.frames, c.broke = false, cancel, 0, false
 }
 
 // passes reports whether an effect may leave; otherwise the process is dead, or dies now.
@@ -52,15 +59,16 @@ func (c *crasher) passes(effect string) bool {
 		c.mu.Unlock()
 		return false
 	}
+	struck := c.struck(effect)
 	if effect == "session frame" {
 		c.frames++
 		effect = fmt.Sprintf("session frame %d", c.frames)
-		if !framesToCrash[c.frames] {
+		if !struck && !framesToCrash[c.frames] {
 			c.mu.Unlock()
 			return true
 		}
 	}
-	if !c.armed || c.seen[effect] {
+	if !struck && (!c.armed || c.seen[effect]) {
 		c.mu.Unlock()
 		return true
 	}

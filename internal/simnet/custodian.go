@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -37,6 +38,8 @@ type Custodian struct {
 	BroadcastsSeemToFail atomic.Bool // the chain takes a transaction and the answer says otherwise
 	EndpointLies         atomic.Bool // the second endpoint lies, in a world of two
 
+	skew   atomic.Int64 // of its clock, nanoseconds
+	marks  marks        // what its disk held when it last ended
 	w      *World
 	key    *ecdsa.PrivateKey
 	dir    string
@@ -51,7 +54,7 @@ func (w *World) newCustodian(i int, key *ecdsa.PrivateKey, dir string) (*Custodi
 	}
 	name := fmt.Sprintf("n%d", i)
 	c := &Custodian{Index: i, Name: name, Address: crypto.PubkeyToAddress(key.PublicKey), w: w, key: key, dir: dir,
-		Chain: w.Chain.Endpoint(name), Relay: w.Relay.View(i + 1), crash: &crasher{w: w, name: name, seen: map[string]bool{}}}
+		Chain: w.Chain.Endpoint(name), Relay: w.Relay.View(i + 1), crash: &crasher{w: w, name: name, seen: map[string]bool{}, database: filepath.Join(dir, databaseFile)}}
 	return c, w.founding.write(dir, w.network)
 }
 
@@ -63,12 +66,13 @@ func (c *Custodian) Start() error {
 	if c.Node != nil {
 		return fmt.Errorf("%s runs already", c.Name)
 	}
-	n, err := c.build()
-	if err != nil {
-		return fmt.Errorf("start %s: %w", c.Name, err)
-	}
 	ctx, cancel := context.WithCancel(c.w.ctx)
 	c.crash.born(cancel)
+	n, err := c.build()
+	if err != nil {
+		cancel()
+		return fmt.Errorf("start %s: %w", c.Name, err)
+	}
 	c.Node, c.cancel, c.done = n, cancel, make(chan error, 1)
 	go func() { c.done <- n.Run(ctx) }()
 	return nil
@@ -83,7 +87,7 @@ func (c *Custodian) build() (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Settlement: c.w.SettlementFile(), Alerts: c.w.cfg.Alerts,
+	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Settlement: c.w.SettlementFile(), Alerts: c.w.cfg.Alerts, RelayPoll: c.w.cfg.Poll,
 		Log: zap.New(logDoor{traceCore{w: c.w, name: c.Name}, c.crash}, zap.Development())} // which panics at our own bugs
 	parts := node.Parts{
 		Network: func(h p2p.Handlers) (p2p.Network, error) {
@@ -92,6 +96,7 @@ func (c *Custodian) build() (*node.Node, error) {
 			return netDoor{c.Net, c.crash}, err
 		},
 		Relay: api, Chains: chains, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
+		Steps: c.crash.step, Now: c.now,
 	}
 	if !c.w.cfg.Shares {
 		parts.Signer = func(to tss.Transport) (node.Signer, error) {
@@ -119,6 +124,12 @@ func (c *Custodian) Kill() error {
 	c.cancel()
 	err := <-c.done
 	c.Node = nil
+	if torn := c.crash.tear(); torn != nil {
+		return torn
+	}
+	if forgot := c.remember(); forgot != nil {
+		return forgot
+	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", c.Name, err)
 	}

@@ -101,5 +101,5 @@ func (w *World) WithdrawOther(ctx context.Context, u *User, coins, name string) 
 	if err != nil {
 		return nil, err
 	}
-	return w.post(ctx, &Request{Name: name, User: u, Amount: wei, body: body, network: OtherNetwork})
+	return w.post(ctx, &Request{Name: name, User: u, Amount: wei, body: body, network: OtherNetwork, Destination: u.Address})
 }

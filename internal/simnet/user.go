@@ -33,6 +33,8 @@ type Request struct {
 	Amount *big.Int
 	body   []byte // as it was posted
 
+	Destination common.Address // as it was signed
+
 	network string // empty: the first lane
 }
 
@@ -99,7 +101,8 @@ func (w *World) mined(ctx context.Context, tx common.Hash) error {
 
 // Withdraw signs and posts a request under a name. lower spells the destination in lower case, as some wallets do.
 func (w *World) Withdraw(ctx context.Context, u *User, wei *big.Int, name string, lower bool) (*Request, error) {
-	to := u.To.Hex()
+	at := u.To
+	to := at.Hex()
 	if lower {
 		to = strings.ToLower(to)
 	}
@@ -107,12 +110,12 @@ func (w *World) Withdraw(ctx context.Context, u *User, wei *big.Int, name string
 	if err != nil {
 		return nil, err
 	}
-	return w.post(ctx, &Request{Name: name, User: u, Amount: wei, body: body})
+	return w.post(ctx, &Request{Name: name, User: u, Amount: wei, body: body, Destination: at})
 }
 
 // Repeat posts the very body of an earlier request again.
 func (w *World) Repeat(ctx context.Context, was *Request, name string) (*Request, error) {
-	return w.post(ctx, &Request{Name: name, User: was.User, Amount: was.Amount, body: was.body})
+	return w.post(ctx, &Request{Name: name, User: was.User, Amount: was.Amount, body: was.body, Destination: was.Destination})
 }
 
 func (w *World) post(ctx context.Context, r *Request) (*Request, error) {

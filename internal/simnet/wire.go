@@ -49,6 +49,8 @@ type wire struct {
 
 	mu     sync.Mutex // guards what follows; the hub calls rule with its own lock held
 	losses []Loss
+	storm  Storm
+	words  words
 	said   map[int]map[common.Hash]bool // by member, digests of counted statements
 	known  map[common.Hash]meaning      // of statements, by the digest of their bytes: a signature is recovered once
 	ears   []func(Heard)
@@ -92,7 +94,7 @@ func (x *wire) rule(m memnet.Message) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	h := x.read(m)
-	lost := false
+	lost := x.storm.hits('l', x.storm.Lose, m)
 	for _, l := range x.losses {
 		lost = lost || ((len(l.From) == 0 || l.From[h.FromIndex]) && (len(l.To) == 0 || l.To[h.ToIndex]) && l.What(h))
 	}
@@ -100,6 +102,7 @@ func (x *wire) rule(m memnet.Message) bool {
 	if h.FromIndex >= 0 && counted[h.Says] && h.Signer == m.From {
 		x.said[h.FromIndex][crypto.Keccak256Hash(h.Statement)] = true
 	}
+	x.listen(h)
 	for _, hear := range x.ears {
 		hear(h)
 	}

@@ -48,6 +48,10 @@ type Config struct {
 	// signing is ideal: see doc.go.
 	Shares bool
 	Alerts node.AlertRules
+	// Poll is how often custodians look at the Relay; zero means as often as in production.
+	Poll time.Duration
+	// Forbid is a rule of the test's own, which [World.CheckNow] asks.
+	Forbid func(*World) error
 	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
 	Trace func(line string)
 }

@@ -1,0 +1,123 @@
+package campaign
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"conclave/internal/scenario"
+	"conclave/internal/simnet"
+)
+
+var (
+	schedules = flag.Int("campaign.schedules", 12, "how many schedules to play")
+	first     = flag.Uint64("campaign.seed", 0, "the first seed; the others follow. 0: a random one, which is printed")
+	replay    = flag.String("campaign.replay", "", "a file with one schedule, played instead")
+	repeat    = flag.Int("campaign.repeat", 0, "play the schedule of the first seed so often and compare the traces")
+	keep      = flag.String("campaign.keep", "", "a folder for what failed, made small")
+	tries     = flag.Int("campaign.tries", 200, "how many plays making a failing schedule small may take")
+)
+
+// stage plays schedules.
+type stage struct {
+	t     *testing.T
+	cfg   simnet.Config
+	plays int
+	trace []string
+}
+
+func newStage(t *testing.T) *stage {
+	key, err := simnet.LoadFixture()
+	require.NoError(t, err)
+	return &stage{t: t, cfg: simnet.Config{Key: key, Poll: 2 * time.Second}}
+}
+
+// play runs one schedule in a bubble of its own.
+func (s *stage) play(text string) (report simnet.Report, err error) {
+	s.plays++
+	s.trace = nil
+	dir := filepath.Join(s.t.TempDir(), fmt.Sprint(s.plays))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return report, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	script, err := scenario.Parse("schedule", text)
+	if err != nil {
+		return report, err
+	}
+	cfg := s.cfg
+	cfg.Dir, cfg.Trace = dir, func(line string) { s.trace = append(s.trace, line) }
+	synctest.Test(s.t, func(t *testing.T) {
+		report, err = script.Run(t.Context(), cfg)
+	})
+	return report, err
+}
+
+func (s *stage) fails(text string) error {
+	_, err := s.play(text)
+	return err
+}
+
+// TestSchedules plays random schedules. In the suite these are a few; .ci/campaign plays hundreds.
+func TestSchedules(t *testing.T) {
+	s := newStage(t)
+	if *replay != "" {
+		text, err := os.ReadFile(*replay)
+		require.NoError(t, err)
+		_, err = s.play(string(text))
+		t.Log("\n" + strings.Join(s.trace, "\n"))
+		require.NoError(t, err)
+		return
+	}
+	seed := *first
+	if seed == 0 {
+		seed = rand.Uint64N(1 << 40)
+	}
+	began, sum := time.Now(), simnet.Report{}
+	for i := range uint64(*schedules) {
+		text := Generate(seed + i)
+		report, err := s.play(text)
+		if err != nil {
+			s.failed(seed+i, text, err)
+		}
+		sum.Decisions += report.Decisions
+		sum.Paid += report.Paid
+		sum.Said += report.Said
+		sum.Equal += report.Equal
+	}
+	t.Logf("%d schedules from seed %d: %d decisions, %d payments, %d statements, %d pairs of equal books, %.1f schedules/s", *schedules, seed,
+		sum.Decisions, sum.Paid, sum.Said, sum.Equal, float64(*schedules)/time.Since(began).Seconds())
+}
+
+// failed tells how a schedule failed, and leaves a small one.
+func (s *stage) failed(seed uint64, text string, err error) {
+	trace := s.trace
+	small := Shrink(text, s.fails, *tries)
+	s.t.Errorf("seed %d: %v\n\nthe schedule:\n%s\nmade small:\n%s\nthe trace of the whole:\n%s", seed, err, text, small, strings.Join(trace, "\n"))
+	if *keep == "" {
+		return
+	}
+	head := fmt.Sprintf("# Seed %d failed: %s\n", seed, strings.ReplaceAll(err.Error(), "\n", "\n# "))
+	file := filepath.Join(*keep, fmt.Sprintf("seed-%d.txt", seed))
+	require.NoError(s.t, os.WriteFile(file, []byte(head+small), 0o600))
+	require.NoError(s.t, os.WriteFile(file+".trace", []byte(text+"\n"+strings.Join(trace, "\n")), 0o600))
+}
+
+// TestGenerateIsAFunctionOfItsSeed: and everything that it writes is understood.
+func TestGenerateIsAFunctionOfItsSeed(t *testing.T) {
+	for seed := range uint64(300) {
+		text := Generate(seed)
+		require.Equal(t, text, Generate(seed))
+		_, err := scenario.Parse("schedule", text)
+		require.NoError(t, err)
+	}
+}

@@ -1,0 +1,256 @@
+package campaign
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+// Size of a schedule.
+const (
+	members   = 4
+	minSteps  = 6
+	moreSteps = 14
+	// tariffCoins is more than any fee of a withdrawal of this size.
+	tariffCoins = 2
+)
+
+// Generate writes the schedule of a seed, in the language of package scenario: people who earn and withdraw, everything that may
+// go wrong between and around custodians, and then the day after, when all is mended and what is owed must be paid. At most
+// f members turn, and whoever the Relay lies about, or lost a deposit to a reorg, is owed nothing by the last line.
+func Generate(seed uint64) string {
+	g := &generator{dice: rand.New(rand.NewPCG(seed, 0)), left: map[string]int{}, owed: []string{"alice", "bob", "carol"}}
+	g.line("# Seed %d.", seed)
+	g.line("nodes %d", members)
+	if g.one(3) {
+		// Another history of one account, from its first row on: one that changed later would stop who sees both.
+		g.line("relay lies %s about mallory to %s", g.pick("forked", "odd-amounts", "inflating"), g.some())
+	}
+	for _, name := range []string{"alice", "bob", "carol", "mallory"} {
+		g.earn(name)
+	}
+	if g.one(3) {
+		g.turn()
+	}
+	for range minSteps + g.dice.IntN(moreSteps) {
+		g.step()
+	}
+	g.dayAfter()
+	return g.text.String()
+}
+
+// generator is a schedule being written. It knows what must not be said twice, not what comes of anything.
+type generator struct {
+	dice *rand.Rand
+	text strings.Builder
+
+	left     map[string]int // coins that the Relay surely lets a user withdraw
+	owed     []string       // who must be paid in the end
+	requests int
+	turned   int  // the member that is not honest; 0: none, else its index and one
+	down     bool // the Relay answers nobody
+	dear     bool // nobody can afford a transaction
+}
+
+func (g *generator) line(format string, args ...any) { fmt.Fprintf(&g.text, format+"\n", args...) }
+
+// one is true once in n.
+func (g *generator) one(n int) bool { return g.dice.IntN(n) == 0 }
+
+func (g *generator) pick(words ...string) string { return words[g.dice.IntN(len(words))] }
+
+// member is any member, honest an honest one.
+func (g *generator) member() int { return g.dice.IntN(members) }
+
+func (g *generator) honest() int {
+	for {
+		if i := g.member(); i+1 != g.turned {
+			return i
+		}
+	}
+}
+
+// some is a list of members, at least one and not all.
+func (g *generator) some() string {
+	all := g.dice.Perm(members)[:1+g.dice.IntN(members-1)]
+	slices.Sort(all)
+	return list(all)
+}
+
+func list(members []int) string {
+	return strings.Trim(fmt.Sprint(members), "[]")
+}
+
+func (g *generator) earn(name string) {
+	coins := 20 + g.dice.IntN(80)
+	g.left[name] += coins
+	g.line("user %s earns %d", name, coins)
+}
+
+// turn makes one member break the rules.
+func (g *generator) turn() {
+	who := g.member()
+	g.turned = who + 1
+	if g.one(2) {
+		g.line("twin of %d whose proposals reach only %s", who, g.some())
+		return
+	}
+	g.line("puppet %d", who)
+	g.line("puppet %d prevotes to %s", who, g.some())
+}
+
+// step is one thing that happens, and a while.
+func (g *generator) step() {
+	switch n := g.dice.IntN(100); {
+	case n < 40:
+		g.people()
+	case n < 60:
+		g.network()
+	case n < 80:
+		g.machines()
+	case n < 90:
+		g.relay()
+	case n < 95:
+		g.chain()
+	default:
+		g.operators()
+	}
+	if !g.one(3) {
+		g.line("wait %dms", 100+g.dice.IntN(6000))
+	}
+}
+
+func (g *generator) people() {
+	name := g.pick("alice", "bob", "carol", "mallory")
+	most := g.left[name] - tariffCoins
+	switch {
+	case g.down || most < 5 || g.one(6):
+		g.earn(name)
+	case name == "carol" && !g.dear && g.one(2):
+		coins := 5 + g.dice.IntN(20)
+		g.left[name] += coins
+		g.line("user carol deposits %d", coins)
+	case g.one(8):
+		g.left[name] -= 2
+		g.line("user %s pays 2 for a task", name)
+	default:
+		coins := 4 + g.dice.IntN(most-4)
+		g.left[name] -= coins + tariffCoins
+		g.requests++
+		g.line("user %s withdraws %d as w%d", name, coins, g.requests)
+	}
+}
+
+func (g *generator) network() {
+	switch g.dice.IntN(5) {
+	case 0:
+		g.line("storm ends")
+	case 1:
+		all := g.dice.Perm(members)
+		at := 1 + g.dice.IntN(members-1)
+		g.line("partition %s | %s", list(all[:at]), list(all[at:]))
+	case 2:
+		g.line("heal")
+	case 3:
+		kind := g.pick("precommits", "prevotes", "proposals", "sessions", "nothing")
+		if kind == "nothing" {
+			g.line("lose nothing")
+			return
+		}
+		g.line("lose %s %s %s", kind, g.pick("from", "to"), g.some())
+	default:
+		g.line("storm %d loses %d percent and doubles %d percent and delays up to %dms",
+			g.dice.IntN(1<<20), g.dice.IntN(25), g.dice.IntN(25), 1+g.dice.IntN(3000))
+	}
+}
+
+// effects are what a custodian can be made to die before.
+func effects() []string {
+	return []string{"gossip of approve", "gossip of view", "prevote", "precommit", "proposal", "ready", "outcome", "signing", "session frame", "broadcast",
+		"report: fulfill", "log: "}
+}
+
+func (g *generator) machines() {
+	who := g.honest()
+	switch g.dice.IntN(7) {
+	case 0:
+		g.line("kill %d", who)
+	case 1:
+		g.line("restart %d", who)
+	case 2:
+		g.line("crash %d before its next %s", who, g.pick(effects()...))
+	case 3:
+		g.line("power cut of %d with seed %d", who, g.dice.IntN(1<<20))
+	case 4:
+		g.line("disk of %d fails at its next %s", who, g.pick("commit", "mark", "replace"))
+	case 5:
+		g.line("clock of %d is %dms %s", who, 1+g.dice.IntN(4000), g.pick("ahead", "behind"))
+	default:
+		g.line("whoever is dead starts")
+	}
+}
+
+func (g *generator) relay() {
+	switch g.dice.IntN(6) {
+	case 0, 1:
+		g.line("relay lies %s about mallory to %s", g.pick("hidden", "late"), g.some())
+	case 2:
+		g.line("relay lies %s to %s", g.pick("page-500", "empty-500", "content-type", "tls-errors", "slow-drip"), g.some())
+	case 3:
+		g.line("relay lies %s to %s", g.pick("fulfil-nothing", "outcome-500", "outcome-silence"), g.some())
+	case 4:
+		g.line("relay answers all as it should")
+	default:
+		if g.down = !g.down; g.down {
+			g.line("relay %s", g.pick("is silent", "fails"))
+			return
+		}
+		g.line("relay is back")
+	}
+}
+
+func (g *generator) chain() {
+	switch g.dice.IntN(5) {
+	case 0:
+		g.line("chain loses %d blocks and what was in them", 1+g.dice.IntN(2))
+		g.owed = slices.DeleteFunc(g.owed, func(name string) bool { return name == "carol" })
+	case 1:
+		g.line("chain is down for %s", g.some())
+	case 2:
+		g.line("broadcasts seem to fail for %s", g.some())
+	case 3:
+		g.line("chain forgets what waits")
+	default:
+		if g.dear = !g.dear; g.dear {
+			g.line("chain is too dear for any payment")
+			return
+		}
+		g.line("chain is cheap again")
+	}
+}
+
+func (g *generator) operators() {
+	switch g.dice.IntN(3) {
+	case 0:
+		g.line("operator of %d halts it", g.honest())
+	case 1:
+		g.line("clock of %d is %dm %s", g.honest(), 1+g.dice.IntN(50), g.pick("ahead", "behind"))
+	default:
+		g.line("whoever is dead starts")
+	}
+}
+
+// dayAfter mends everything, and then asks for what is owed.
+func (g *generator) dayAfter() {
+	g.line("everything is healed")
+	g.line("wait 5s")
+	g.line("operators end every halt within 5m")
+	if !g.down {
+		coins := 4
+		if g.left["alice"] >= coins+tariffCoins {
+			g.line("user alice withdraws %d as last", coins)
+		}
+	}
+	g.line("wait within 5m until all is paid that was asked for by %s", strings.Join(g.owed, " "))
+}
