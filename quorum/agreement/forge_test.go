@@ -21,6 +21,7 @@ import (
 //	tell I precommit R NAME by K… to J… [in D]                       a DECISION
 //	give I NAME to J… [in D] / ask I NAME to J… [in D]               a value, or the question for one
 //
+// In epoch 9 other keys ruled, all of which the liars have; in any other epoch they sign with their own.
 // A proposal with a valid round shows the certificate of that round by K…, if there is one. Certificates hold votes that
 // their signers really cast: whoever is honest is not framed.
 type forgery struct {
@@ -163,13 +164,16 @@ func (f forgery) phase() quorum.Phase {
 // statement signs what a forgery says, in whatever epoch and height.
 func (w *world) statement(f forgery, id common.Hash) *Send {
 	ring, height := w.ring, uint64(testHeight)
-	if f.epoch != 0 {
+	if f.epoch == elderEpoch {
 		ring = ring.elders
 	}
 	if f.height != 0 {
 		height = f.height
 	}
 	epoch := ring.roster.Epoch
+	if f.epoch != 0 {
+		epoch = f.epoch
+	}
 	if f.what == "propose" {
 		s := &Send{Proposal: ring.proposal(f.as, quorum.Proposal{
 			Epoch: epoch, Height: height, Round: f.round, ID: id, ValidRound: f.valid, Counter: 3 * f.round,

@@ -113,7 +113,7 @@ func replay(lines []string, spoil func(*world)) (broken string) {
 }
 
 // mostReplays bounds how long a schedule is made smaller.
-const mostReplays = 3000
+const mostReplays = 1500
 
 // shrink leaves out commands as long as the same rule breaks: in halves, quarters, down to single ones, until none can go
 // any more; then it shortens the time.

@@ -138,13 +138,13 @@ func (a *adversary) tell() {
 	}
 }
 
-// stale speaks of another epoch, with keys that ruled there, or of another height.
+// stale speaks of another epoch, with keys that ruled there or with those of today, or of another height.
 func (a *adversary) stale() {
 	f := forgery{verb: "forge", as: a.me(), round: a.near(), name: a.names[1+a.rng.IntN(len(a.names)-1)], to: a.some(), in: a.soon()}
 	f.what = [...]string{"prevote", "precommit", "propose"}[a.rng.IntN(3)]
 	switch a.rng.IntN(3) {
 	case 0:
-		f.epoch = elderEpoch
+		f.epoch = [...]uint64{elderEpoch, 2}[a.rng.IntN(2)]
 	case 1:
 		f.height = testHeight - 1 + 2*a.rng.Uint64N(2)
 	case 2:
