@@ -38,7 +38,6 @@ func lessons() []command {
 			}
 			return nil
 		}},
-		{"chain forgets what waits", false, func(p *player, _ args) error { p.w.Chain.Forget(); return nil }},
 		{"expect alert CODE about the last row on WHO…", false, func(p *player, a args) error {
 			return p.w.Until(patience, func() error { return about(p, a) })
 		}},
@@ -49,6 +48,13 @@ func lessons() []command {
 			}
 			return p.w.Until(limit, func() error { return about(p, a) })
 		}},
+	}
+}
+
+// transactions is what can be asked of a request's transaction.
+func transactions() []command {
+	return []command{
+		{"chain forgets what waits", false, func(p *player, _ args) error { p.w.Chain.Forget(); return nil }},
 		{"expect REQUEST at nonce N", false, func(p *player, a args) error {
 			n, err := a.number("N")
 			if err != nil {

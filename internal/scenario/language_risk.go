@@ -30,13 +30,8 @@ func rules() []command {
 		}
 	}
 	return []command{
-		{"NAME is denied by the policy", true, func(p *player, a args) error {
-			if p.w != nil {
-				return errors.New("the custodians run already")
-			}
-			p.cfg.Policy["limits.deny"] = fmt.Sprintf("[%q]", simnet.AddressOf(a["NAME"]).Hex())
-			return nil
-		}},
+		{"NAME is denied by the policy", true, listed("limits.deny")},
+		{"NAME alone is allowed by the policy", true, listed("limits.allow")},
 		{"policy denies NAME by WHO…", false, signed(func(p *player, a args) (quorum.ActionBody, error) {
 			file, err := p.w.NextPolicy(p.ctx, "", "")
 			more := fmt.Sprintf("\n[limits]\ndeny = [%q]\n", simnet.AddressOf(a["NAME"]).Hex())
@@ -70,6 +65,17 @@ func rules() []command {
 		}},
 		{"expect REQUEST rule RULE OUTCOME", false, (*player).expectRuled},
 		{"expect REQUEST rule RULE OUTCOME on WHO…", false, (*player).expectRuled},
+	}
+}
+
+// listed puts one destination on a list of the policy that the network is founded with.
+func listed(key string) func(*player, args) error {
+	return func(p *player, a args) error {
+		if p.w != nil {
+			return errors.New("the custodians run already")
+		}
+		p.cfg.Policy[key] = fmt.Sprintf("[%q]", simnet.AddressOf(a["NAME"]).Hex())
+		return nil
 	}
 }
 
