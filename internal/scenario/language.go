@@ -21,6 +21,7 @@ func language() []command {
 	all = append(all, relayLies()...)
 	all = append(all, lies()...)
 	all = append(all, lessons()...)
+	all = append(all, transactions()...)
 	all = append(all, faults()...)
 	all = append(all, money()...)
 	all = append(all, alerts()...)
