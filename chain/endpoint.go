@@ -57,6 +57,7 @@ type Transaction struct {
 	Value   uint256.Int
 	Data    []byte
 	Payload []byte // what was signed, when it is of our own shape (see Tx); nil for every other kind
+	Raw     []byte // likewise the signed bytes, which hash to Hash
 }
 
 // Receipt is the result of a mined transaction. Nothing but the endpoint's word proves it, which is why more than one

@@ -24,6 +24,7 @@ type Outcome struct {
 	DataFee   uint256.Int // wei that a rollup charged beside gas
 	Logs      []Log       // what contracts said in it
 	Payload   []byte      // for Match; nil when it is no transaction of our shape, and then nobody of us rendered it
+	Raw       []byte      // likewise the signed bytes
 }
 
 // Fee is what the transaction took from its sender beside its value, in wei. ok is false on overflow, which no chain can
@@ -142,7 +143,7 @@ func finalResult(ctx context.Context, e Endpoint, final Header, payer common.Add
 func outcomeOf(tx Transaction, r Receipt) Outcome {
 	return Outcome{
 		TxHash: tx.Hash, BlockHash: r.BlockHash, Block: r.BlockNumber, Status: r.Status,
-		GasUsed: r.GasUsed, GasPrice: r.GasPrice, DataFee: r.DataFee, Logs: r.Logs, Payload: tx.Payload,
+		GasUsed: r.GasUsed, GasPrice: r.GasPrice, DataFee: r.DataFee, Logs: r.Logs, Payload: tx.Payload, Raw: tx.Raw,
 	}
 }
 

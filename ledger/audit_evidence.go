@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -20,8 +21,9 @@ const (
 	EvidenceHeads     EvidenceKind = "two-heads"            // two heads for one account, sequence and policy
 	EvidenceCounter   EvidenceKind = "two-under-one-count"  // two statements with one counter
 	EvidenceEnvelopes EvidenceKind = "two-tss-envelopes"    // two envelopes for one slot of a signing session
-	EvidenceTSS       EvidenceKind = "bad-tss-message"      // a proven-bad message of a signing session
-	EvidencePayment   EvidenceKind = "unrendered-payment"   // a payer's transaction that this network did not render
+	EvidenceTSS       EvidenceKind = "bad-tss-message"      // a message of a signing session that proves itself bad
+	EvidenceReadTSS   EvidenceKind = "refused-tss-message"  // likewise, but only who received it could tell
+	EvidencePayment   EvidenceKind = "unrendered-payment"   // a payer's transaction that this network did not render; the member is zero
 	EvidenceHistory   EvidenceKind = "relay-changed-events" // the Relay changed what it had settled; the member is zero
 )
 
@@ -34,9 +36,29 @@ type Evidence struct {
 	Found  uint64 // unix ms; filled in when it is stored
 }
 
+// ID names a piece of evidence; which of the two sides came first makes no difference.
+func (e Evidence) ID() common.Hash {
+	a, b := e.sides()
+	return crypto.Keccak256Hash(encode([][]byte{[]byte(e.Kind), e.Member[:], a, b}))
+}
+
+func (e Evidence) sides() (a, b []byte) {
+	if bytes.Compare(e.First, e.Second) > 0 {
+		return e.Second, e.First
+	}
+	return e.First, e.Second
+}
+
+// key is share ‖ digest of the two sides.
+func (e Evidence) key() (share, key []byte) {
+	share = join(e.Member[:], crypto.Keccak256([]byte(e.Kind))[:8])
+	a, b := e.sides()
+	return share, join(share, crypto.Keccak256(encode([][]byte{a, b})))
+}
+
 // MaxEvidence bounds how much evidence of one kind is kept against one member. The first piece proves the fault; more
 // only shows its extent.
-const MaxEvidence = 32
+const MaxEvidence = 8
 
 // MaxHeard bounds how many of a member's newest statements are kept to catch two with one counter, and to answer a
 // member that asks what it last said.
@@ -50,25 +72,33 @@ var (
 	bucketHeardCount = []byte("heard-count")
 )
 
-// AddEvidence keeps a piece of evidence. added is false when it is known or the member's share is full, which is no error.
-func (tx *Tx) AddEvidence(e Evidence) (added bool, err error) {
-	share := join(e.Member[:], crypto.Keccak256([]byte(e.Kind))[:8])
-	// The same two statements are one piece, whichever came first.
-	a, b := e.First, e.Second
-	if bytes.Compare(a, b) > 0 {
-		a, b = b, a
-	}
-	key := join(share, crypto.Keccak256(encode([][]byte{a, b})))
+// OnEvidence makes fn hear of every piece of evidence that is kept from now on, when it is on disk, on the goroutine that
+// wrote it. fn must not block, and must not use the ledger. Call it before anything else uses the ledger.
+func (l *Ledger) OnEvidence(fn func(Evidence)) { l.onEvidence = fn }
+
+// WantsEvidence reports whether [Tx.AddEvidence] would keep a piece: it is not known, and the member's share has room.
+func (tx *Tx) WantsEvidence(e Evidence) (bool, error) {
+	share, key := e.key()
 	n := 0
 	if err := tx.each(bucketEvidence, share, func(_, _ []byte) error { n++; return nil }); err != nil {
 		return false, err
 	}
-	if n >= MaxEvidence || tx.b.Bucket(bucketEvidence).Get(key) != nil {
-		return false, nil
+	return n < MaxEvidence && tx.b.Bucket(bucketEvidence).Get(key) == nil, nil
+}
+
+// AddEvidence keeps a piece of evidence. added is false when it is known or the member's share is full, which is no error.
+// What it shows is not looked at: the caller has verified it.
+func (tx *Tx) AddEvidence(e Evidence) (added bool, err error) {
+	if added, err = tx.WantsEvidence(e); !added || err != nil {
+		return false, err
 	}
 	e.Found = nowMS()
+	_, key := e.key()
 	if err := tx.put(bucketEvidence, key, e); err != nil {
 		return false, err
+	}
+	if tell := tx.l.onEvidence; tell != nil {
+		tx.b.tx.OnCommit(func() { tell(e) })
 	}
 	return true, tx.Audit("evidence", fmt.Sprintf("%s against %s", e.Kind, e.Member))
 }
@@ -84,10 +114,18 @@ func (tx *Tx) Evidences(fn func(Evidence) error) error {
 	})
 }
 
-// caught stores evidence and hands it back for gossip.
-func (tx *Tx) caught(kind EvidenceKind, member common.Address, first, second []byte) (*Evidence, error) {
-	e := Evidence{Kind: kind, Member: member, First: bytes.Clone(first), Second: bytes.Clone(second), Found: nowMS()}
-	_, err := tx.AddEvidence(e)
+// caught stores evidence, and hands it back. Two statements that prove nothing, like one that was signed twice, are none:
+// what is kept here convinces anybody.
+func (tx *Tx) caught(member common.Address, first, second []byte) (*Evidence, error) {
+	rule, _, err := quorum.Conflict(tx.network(), quorum.Members{member}, first, second)
+	if errors.Is(err, quorum.ErrNoConflict) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("evidence against %s: %w", member, err)
+	}
+	e := Evidence{Kind: EvidenceKind(rule), Member: member, First: bytes.Clone(first), Second: bytes.Clone(second), Found: nowMS()}
+	_, err = tx.AddEvidence(e)
 	return &e, err
 }
 
@@ -100,7 +138,7 @@ func (tx *Tx) Hear(member common.Address, counter uint64, raw []byte) (*Evidence
 		if bytes.Equal(was, raw) {
 			return nil, nil
 		}
-		return tx.caught(EvidenceCounter, member, was, raw)
+		return tx.caught(member, was, raw)
 	}
 	if tx.count(bucketHeardCount, member[:]) >= MaxHeard {
 		lowest, _ := heard.Cursor().Seek(member[:])

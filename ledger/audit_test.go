@@ -92,9 +92,14 @@ func TestHeardStatements(t *testing.T) {
 	n, _ = newest(addressOf(p.keys[3]))
 	require.Zero(t, n)
 
-	ev := hear(member, 7, "another seven")
+	ready := func(height uint64) string {
+		return string(theirs(p, 1, quorum.Ready{Epoch: 1, Counter: 8, Height: height, Batch: common.Hash{1}}).Bytes())
+	}
+	require.Nil(t, hear(member, 8, ready(1)))
+	require.Nil(t, hear(member, 8, ready(1)))
+	ev := hear(member, 8, ready(2))
 	require.Equal(t, EvidenceCounter, ev.Kind)
-	require.Equal(t, []string{"seven", "another seven"}, []string{string(ev.First), string(ev.Second)})
+	require.Equal(t, []string{ready(1), ready(2)}, []string{string(ev.First), string(ev.Second)})
 	require.Nil(t, hear(member, ^uint64(0), "the last"))
 	n, _ = newest(member)
 	require.Equal(t, ^uint64(0), n)
@@ -135,6 +140,37 @@ func TestExcludedMembers(t *testing.T) {
 		return err
 	})
 	require.Equal(t, []EvidenceKind{EvidenceTSS}, p.evidence())
+}
+
+// Whoever is told hears of each piece once, when it is on disk, and of nothing that was undone.
+func TestEvidenceIsTold(t *testing.T) {
+	p := newProtoNet(t, 4)
+	var told []common.Hash
+	p.l.OnEvidence(func(e Evidence) { told = append(told, e.ID()) })
+	e := Evidence{Kind: EvidenceTSS, Member: addressOf(p.keys[1]), First: []byte("a"), Second: []byte("b")}
+	undo := errors.New("undo")
+	require.ErrorIs(t, p.l.Update(func(tx *Tx) error { _, err := tx.AddEvidence(e); return errors.Join(err, undo) }), undo)
+	require.Empty(t, told)
+	p.update(func(tx *Tx) error { _, err := tx.AddEvidence(e); return err })
+	p.update(func(tx *Tx) error { _, err := tx.AddEvidence(e); return err })
+	require.Equal(t, []common.Hash{e.ID()}, told)
+	e.First, e.Second = e.Second, e.First
+	require.Equal(t, told[0], e.ID(), "in either order")
+}
+
+// A statement that its signer signed twice is one statement: nothing is kept against an honest member whatever it resends.
+func TestOneStatementIsNoEvidence(t *testing.T) {
+	p := newProtoNet(t, 4)
+	s := theirs(p, 1, quorum.Ready{Epoch: 1, Counter: 8, Height: 1, Batch: common.Hash{1}})
+	p.update(func(tx *Tx) error {
+		for range 2 {
+			ev, err := tx.Hear(s.Signer(), 8, s.Bytes())
+			require.Nil(t, ev)
+			require.NoError(t, err)
+		}
+		return nil
+	})
+	require.Empty(t, p.evidence())
 }
 
 // TestEveryKindIsHeard offers a member's second statement under one counter, of another kind each time.

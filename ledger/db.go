@@ -47,8 +47,9 @@ type Ledger struct {
 	id   [16]byte // random at creation; tells a restored copy from the original in the high-water file
 	high *highWater
 
-	wrote func(bucket string, key, record []byte) // see store
-	steps Steps                                   // nil but where durable steps are watched
+	wrote      func(bucket string, key, record []byte) // see store
+	onEvidence func(Evidence)                          // see OnEvidence
+	steps      Steps                                   // nil but where durable steps are watched
 }
 
 // Tx is one transaction: reads see one moment, writes become durable together or not at all.

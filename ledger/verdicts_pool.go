@@ -87,7 +87,7 @@ func (tx *Tx) putVerdict(v Verdict, counter uint64) (added bool, ev *Evidence, e
 		return false, nil, err
 	} else if ok {
 		if ev == nil && !bytes.Equal(was.Raw, v.Raw) {
-			ev, err = tx.caught(EvidenceVerdicts, v.Signer, was.Raw, v.Raw)
+			ev, err = tx.caught(v.Signer, was.Raw, v.Raw)
 		}
 		return false, ev, err
 	}
@@ -156,7 +156,7 @@ func (tx *Tx) claimHead(v Verdict, added bool) (*Evidence, error) {
 		if was.Head == v.Head {
 			return nil, nil
 		}
-		return tx.caught(EvidenceHeads, v.Signer, was.Raw, v.Raw)
+		return tx.caught(v.Signer, was.Raw, v.Raw)
 	}
 	if !added {
 		return nil, nil

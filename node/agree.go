@@ -385,6 +385,7 @@ func (c *core) hearVote(m voteMsg) {
 		return
 	}
 	c.said.note(v.Signer(), v.Body().Counter, v.Bytes())
+	c.overhear(v.Signer(), v.Body().Counter, ballotPlace{kind, v.Body().Height, v.Body().Round}, v.Bytes())
 	if !c.current(v.Signer(), v.Body().Epoch, v.Body().Height) {
 		c.witness(v.Body().Height, agreement.VoteSeen{Vote: v})
 		return
@@ -403,6 +404,7 @@ func (c *core) hearProposal(m voteMsg) {
 		return
 	}
 	c.said.note(p.Signer(), p.Body().Counter, p.Bytes())
+	c.overhear(p.Signer(), p.Body().Counter, ballotPlace{quorum.KindProposal, p.Body().Height, p.Body().Round}, p.Bytes())
 	if !c.current(p.Signer(), p.Body().Epoch, p.Body().Height) {
 		c.witness(p.Body().Height, agreement.ProposalSeen{Proposal: p})
 		return

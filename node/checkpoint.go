@@ -144,11 +144,7 @@ func (c *core) hearCheckpoint(s quorum.Signed[quorum.Checkpoint]) {
 		return
 	}
 	c.marks.heard[s.Signer()]++
-	var found *ledger.Evidence
-	c.attempt("keep checkpoint", func(tx *ledger.Tx) (err error) { _, found, err = tx.PutCheckpoint(s); return err })
-	if found != nil {
-		c.alerts.raise(alertEvidence(found.Kind, found.Member))
-	}
+	c.attempt("keep checkpoint", func(tx *ledger.Tx) error { _, _, err := tx.PutCheckpoint(s); return err })
 }
 
 // review looks at some of the ranges on which members differ, or that nobody has certified.

@@ -116,9 +116,8 @@ func (c *core) takeRanges(in shownRanges) (taken int) {
 	if len(fresh.certs)+len(fresh.words) == 0 {
 		return 0
 	}
-	var found []*ledger.Evidence
 	c.update("keep shown ranges", func(tx *ledger.Tx) error {
-		taken, found = 0, nil
+		taken = 0
 		for _, cert := range fresh.certs {
 			added, err := tx.PutRangeCertificate(cert)
 			if err != nil {
@@ -129,22 +128,16 @@ func (c *core) takeRanges(in shownRanges) (taken int) {
 			}
 		}
 		for _, w := range fresh.words {
-			added, ev, err := tx.PutCheckpoint(w)
+			added, _, err := tx.PutCheckpoint(w)
 			if err != nil && !isRule(err) {
 				return err
 			}
 			if added {
 				taken++
 			}
-			if ev != nil {
-				found = append(found, ev)
-			}
 		}
 		return nil
 	})
-	for _, ev := range found {
-		c.alerts.raise(alertEvidence(ev.Kind, ev.Member))
-	}
 	return taken
 }
 

@@ -1,14 +1,12 @@
 package node
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
-	"github.com/ethereum/go-ethereum/crypto"
 
 	"conclave/ledger"
 	"conclave/quorum"
@@ -28,6 +26,8 @@ const (
 	exhibitDecision    = "decision"    // a value with its commit certificate
 	exhibitEvent       = "event"       // a row of the Relay's log as a node was shown it: nobody signed it
 	exhibitRequest     = "withdrawal"  // a row of the Relay's list, likewise
+	exhibitEnvelope    = "tss-message" // a message of a signing session that a member signed, or its signed header
+	exhibitPayment     = "transaction" // of a chain, with its signature
 )
 
 // EvidenceView is one piece of evidence with both its sides.
@@ -98,13 +98,9 @@ func (n *Node) Evidence(id string) ([]EvidenceView, error) {
 }
 
 func (n *Node) viewEvidence(e ledger.Evidence) EvidenceView {
-	a, b := e.First, e.Second
-	if bytes.Compare(a, b) > 0 {
-		a, b = b, a
-	}
-	out := EvidenceView{
-		ID: crypto.Keccak256Hash(marshal([][]byte{[]byte(e.Kind), e.Member[:], a, b})), Kind: string(e.Kind), Found: millis(e.Found),
-		First: []Exhibit{n.exhibit(e.First)}, Second: []Exhibit{n.exhibit(e.Second)},
+	out := EvidenceView{ID: e.ID(), Kind: string(e.Kind), Found: millis(e.Found), First: []Exhibit{n.exhibit(e.First)}, Second: []Exhibit{}}
+	if len(e.Second) > 0 {
+		out.Second = append(out.Second, n.exhibit(e.Second))
 	}
 	if e.Member != (common.Address{}) {
 		out.Member, out.Name = &e.Member, n.nameOf(e.Member)
@@ -173,6 +169,10 @@ func describeExhibit(network common.Hash, members quorum.Members, raw []byte) Ex
 	var d quorum.UncheckedDecision
 	if unmarshal(raw, &d) == nil && len(d.Commit.Votes) > 0 {
 		out.What, out.Says = exhibitDecision, fmt.Sprintf("height %d is %s", d.Commit.Height, d.Commit.ID)
+		return out
+	}
+	if what, who, says, ok := describeMessage(network, raw); ok {
+		out.What, out.Signer, out.Says = what, who, says
 		return out
 	}
 	var w ledger.Withdrawal

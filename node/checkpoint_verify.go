@@ -7,6 +7,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
 
+	"conclave/ledger"
 	"conclave/quorum"
 )
 
@@ -18,7 +19,7 @@ const (
 	// EvidenceProves: signatures convict the member, or show that two versions of a range were signed. Which rows they differ
 	// in is the word of the node that shows them: it takes all rows of the range to compute what was signed.
 	EvidenceProves EvidenceVerdict = "proves"
-	EvidenceRecord EvidenceVerdict = "record" // nobody signed it: the word of the node that shows it
+	EvidenceRecord EvidenceVerdict = "record" // what makes it a fault is the word of the node that shows it
 	EvidenceFalse  EvidenceVerdict = "false"  // it does not show what it claims
 )
 
@@ -26,7 +27,7 @@ const (
 var ErrEvidence = errors.New("not what it claims to be")
 
 // VerifyEvidence judges a piece of evidence by its bytes and the genesis document alone, whose members this version never
-// changes. Whom it names must have signed both sides: nobody can be framed by bytes of others.
+// changes. Whom it names must have signed what it shows of them: nobody can be framed by bytes of others.
 func VerifyEvidence(g quorum.Genesis, e EvidenceView) (EvidenceVerdict, error) {
 	network := g.ID()
 	if e.Network != network {
@@ -36,29 +37,39 @@ func VerifyEvidence(g quorum.Genesis, e EvidenceView) (EvidenceVerdict, error) {
 	if err != nil {
 		return EvidenceFalse, err
 	}
-	v := verifier{network: network, genesis: genesis}
-	if e.Range != nil && e.Member != nil {
-		return EvidenceFalse, fmt.Errorf("%w: two versions of a range convict nobody", ErrEvidence)
-	}
+	v := verifier{network: network, genesis: genesis, lanes: g.Lanes}
 	switch e.Kind {
-	case string(quorum.RuleVotes), string(quorum.RuleVerdicts), string(quorum.RuleHeads), string(quorum.RuleCounter):
-		if e.Range != nil {
-			return EvidenceFalse, fmt.Errorf("%w: rows of a range beside statements that are not about one", ErrEvidence)
-		}
-		if e.Member == nil {
-			return v.verdict(v.fork(e))
-		}
-		return v.verdict(v.conflict(e))
 	case evidenceRangeCertified, evidenceRangeSplit, evidenceRangeOne:
+		if e.Member != nil {
+			return EvidenceFalse, fmt.Errorf("%w: two versions of a range convict nobody", ErrEvidence)
+		}
 		return v.verdict(v.ranges(e))
 	}
-	return EvidenceRecord, nil
+	if e.Range != nil {
+		return EvidenceFalse, fmt.Errorf("%w: rows of a range beside what is not about one", ErrEvidence)
+	}
+	piece := ledger.Evidence{Kind: ledger.EvidenceKind(e.Kind)}
+	if e.Member != nil {
+		if piece.Member = *e.Member; piece.Member == (common.Address{}) {
+			return EvidenceFalse, fmt.Errorf("%w: the member is nobody", ErrEvidence)
+		}
+	}
+	if piece.First, err = single(e.First); err != nil {
+		return EvidenceFalse, err
+	}
+	if len(e.Second) > 0 {
+		if piece.Second, err = single(e.Second); err != nil {
+			return EvidenceFalse, err
+		}
+	}
+	return v.piece(piece)
 }
 
 // verifier knows who the members are.
 type verifier struct {
 	network common.Hash
 	genesis quorum.Roster
+	lanes   []quorum.Lane
 }
 
 func (verifier) verdict(err error) (EvidenceVerdict, error) {
@@ -84,47 +95,6 @@ func single(side []Exhibit) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrEvidence, err)
 	}
 	return raw, nil
-}
-
-// conflict: one member signed two statements of which it may sign one.
-func (v verifier) conflict(e EvidenceView) error {
-	a, err := single(e.First)
-	if err != nil {
-		return err
-	}
-	b, err := single(e.Second)
-	if err != nil {
-		return err
-	}
-	rule, who, err := quorum.Conflict(v.network, v.genesis.IDs(), a, b)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrEvidence, err)
-	}
-	if string(rule) != e.Kind || who != *e.Member {
-		return fmt.Errorf("%w: it shows %s by %s", ErrEvidence, rule, who)
-	}
-	return nil
-}
-
-// fork: one height was decided twice.
-func (v verifier) fork(e EvidenceView) error {
-	var ds [2]quorum.UncheckedDecision
-	for i, side := range [][]Exhibit{e.First, e.Second} {
-		raw, err := single(side)
-		if err == nil {
-			err = unmarshal(raw, &ds[i])
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrEvidence, err)
-		}
-		if _, err := ds[i].Verify(v.network, v.roster(ds[i].Commit.Epoch)); err != nil {
-			return fmt.Errorf("%w: %w", ErrEvidence, err)
-		}
-	}
-	if e.Kind != string(quorum.RuleVotes) || ds[0].Commit.Height != ds[1].Commit.Height || ds[0].Commit.ID == ds[1].Commit.ID {
-		return fmt.Errorf("%w: heights %d and %d are no fork", ErrEvidence, ds[0].Commit.Height, ds[1].Commit.Height)
-	}
-	return nil
 }
 
 // ranges: two versions of one range were signed. Neither side convicts: members that are shown different logs sign

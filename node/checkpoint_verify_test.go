@@ -135,10 +135,6 @@ func TestEvidenceFramesNobody(t *testing.T) {
 			e.Range = nil
 		}
 		got, err := VerifyEvidence(l.genesis, e)
-		if e.Kind == "nonsense" && e.Range == nil {
-			require.Equal(r, EvidenceRecord, got)
-			return
-		}
 		require.Equal(r, EvidenceFalse, got, "it names one who signed nothing wrong")
 		require.Error(r, err)
 	})
@@ -182,6 +178,6 @@ func FuzzExhibit(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		x := describeExhibit(common.Hash{1}, members, raw)
 		require.Equal(t, hexutil.Encode(raw), x.RLP)
-		require.Equal(t, x.What == exhibitStatement, x.Signer != nil)
+		require.True(t, x.What != exhibitStatement || x.Signer != nil)
 	})
 }

@@ -57,6 +57,9 @@ type core struct {
 	state *batch.State
 	pool  *pool
 
+	overheard     overheard     // what members said lately, to catch them saying two things
+	shownEvidence evidenceTurns // when each peer was last shown what evidence it lacks
+
 	question question // how far this node has spoken, and what a quarantine bars
 	said     said     // what members said last, for those who ask that
 

@@ -132,6 +132,7 @@ func newBareLab(t testing.TB) *lab {
 	}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	t.Cleanup(func() { l.end(); l.work.Wait() })
+	led.OnEvidence(l.core.evidenceKept)
 	l.pool = newPool(state.Roster, state.Policy.Ref())
 	require.NoError(t, l.newHeight())
 	return l

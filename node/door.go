@@ -105,6 +105,10 @@ func (n *Node) frame(protocol string, from common.Address, frame []byte) {
 		n.bundle(from, frame)
 	case protoGovernance:
 		n.governance(from, frame)
+	case protoEvidence:
+		if err := n.hearEvidence(from, frame); err != nil {
+			n.refusals.add(from, refusedEvidence, err)
+		}
 	case protoSigning:
 		var m signMsg
 		if err := unmarshal(frame, &m); err != nil {
@@ -152,6 +156,8 @@ const (
 	refusedSigning = "signing"
 	refusedRange   = "range"
 	refusedFull    = "core-full"
+
+	refusedEvidence = "evidence"
 )
 
 var errCoreFull = errors.New("the core's queue is full")

@@ -65,6 +65,7 @@ func (c *core) hearFact(raw []byte) {
 	if err != nil {
 		return
 	}
+	c.overhearFact(kind, raw)
 	members := c.state.Roster.IDs()
 	switch kind {
 	case quorum.KindApprove:
@@ -104,6 +105,7 @@ func (c *core) hearApprove(s quorum.Signed[quorum.Approve]) {
 	}
 	wid := s.Body().WID
 	if c.state.Decided(wid) {
+		c.gainsaid(wid, s.Signer(), s.Body().Epoch, s.Body().Policy, s.Bytes())
 		c.answerDecided(s.Signer(), c.state.Height)
 		return
 	}
@@ -112,7 +114,7 @@ func (c *core) hearApprove(s quorum.Signed[quorum.Approve]) {
 	}
 	// The ledger sees a second verdict too: it is the evidence against who gave it.
 	if s.Signer() != c.self {
-		c.keepVerdict(func(tx *ledger.Tx) (*ledger.Evidence, error) { _, ev, err := tx.PutApproval(s); return ev, err })
+		c.attempt("keep verdict", func(tx *ledger.Tx) error { _, _, err := tx.PutApproval(s); return err })
 	}
 	c.pool.addApproval(s)
 }
@@ -122,6 +124,7 @@ func (c *core) hearRefuse(s quorum.Signed[quorum.Refuse]) {
 		return
 	}
 	if c.state.Decided(s.Body().WID) {
+		c.gainsaid(s.Body().WID, s.Signer(), s.Body().Epoch, s.Body().Policy, s.Bytes())
 		c.answerDecided(s.Signer(), c.state.Height)
 		return
 	}
@@ -129,18 +132,9 @@ func (c *core) hearRefuse(s quorum.Signed[quorum.Refuse]) {
 		return
 	}
 	if s.Signer() != c.self {
-		c.keepVerdict(func(tx *ledger.Tx) (*ledger.Evidence, error) { _, ev, err := tx.PutRefusal(s); return ev, err })
+		c.attempt("keep verdict", func(tx *ledger.Tx) error { _, _, err := tx.PutRefusal(s); return err })
 	}
 	c.pool.addRefusal(s)
-}
-
-// keepVerdict stores another member's verdict, and shows the evidence when it contradicts an earlier one.
-func (c *core) keepVerdict(put func(*ledger.Tx) (*ledger.Evidence, error)) {
-	var found *ledger.Evidence
-	c.attempt("keep verdict", func(tx *ledger.Tx) (err error) { found, err = put(tx); return err })
-	if found != nil {
-		c.alerts.raise(alertEvidence(found.Kind, found.Member))
-	}
 }
 
 func (c *core) hearView(s quorum.Signed[quorum.View]) {
@@ -318,14 +312,15 @@ func (c *core) tellCarried(b batch.Batch) {
 	c.sendAll(protoFacts, marshal(m))
 }
 
-// keepEvidence stores a proof against a member and alerts.
+// keepEvidence stores a proof; what follows when it is new, see evidenceKept.
 func (c *core) keepEvidence(kind ledger.EvidenceKind, member common.Address, first, second []byte) {
-	var added bool
-	c.update("keep evidence", func(tx *ledger.Tx) (err error) {
-		added, err = tx.AddEvidence(ledger.Evidence{Kind: kind, Member: member, First: first, Second: second})
-		return err
-	})
-	if added {
-		c.alerts.raise(alertEvidence(kind, member))
+	e := ledger.Evidence{Kind: kind, Member: member, First: first, Second: second}
+	wanted := false // a commit for each of what a liar repeats would be its to spend
+	if err := c.led.View(func(tx *ledger.Tx) (err error) { wanted, err = tx.WantsEvidence(e); return err }); err != nil {
+		c.stop(err)
+		return
+	}
+	if wanted {
+		c.update("keep evidence", func(tx *ledger.Tx) error { _, err := tx.AddEvidence(e); return err })
 	}
 }

@@ -227,6 +227,7 @@ func (f *founding) keygen(c *core, req tss.KeygenRequest) {
 	key, out := c.engine.Keygen(c.ctx, req)
 	c.post(func() {
 		f.running = false
+		c.keepSession(out.Evidence)
 		if key != nil {
 			f.key = key
 			c.alerts.recover(codeCeremony)

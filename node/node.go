@@ -145,6 +145,7 @@ func (n *Node) wire(parts Parts) error {
 		return err
 	}
 	c.net = n.net
+	n.led.OnEvidence(c.evidenceKept)
 	if c.engine, err = n.signer(parts); err != nil {
 		return err
 	}
@@ -291,5 +292,10 @@ func (c *core) greet(peer common.Address) {
 	c.send(peer, protoGovernance, c.heldMsg())
 	if facts := c.ownFacts(); len(facts) > 0 {
 		c.send(peer, protoFacts, marshal(factsMsg{Statements: facts}))
+	}
+	if held, err := c.heldEvidence(); err != nil {
+		c.stop(err)
+	} else {
+		c.send(peer, protoEvidence, held)
 	}
 }

@@ -26,6 +26,8 @@ type signer struct {
 	kick     func(network string)
 	stuck    string
 	sessions SessionStats
+
+	convicted map[common.Address]bool // whose exclusion is on disk
 }
 
 // openKey begins to sign with the key in force.
@@ -53,6 +55,9 @@ func (c *core) openKey() error {
 	})
 	if err != nil {
 		return fmt.Errorf("reload aborts: %w", err)
+	}
+	if err := c.reloadConvictions(); err != nil {
+		return fmt.Errorf("reload convictions: %w", err)
 	}
 	c.signer.next(c)
 	return nil
@@ -126,6 +131,7 @@ func (s *signer) tick(c *core, now time.Time) {
 }
 
 func (s *signer) run(c *core, fx tss.Effects) {
+	s.keepConvictions(c)
 	if fx.Ready != nil {
 		s.ready(c, *fx.Ready)
 	}
@@ -245,6 +251,7 @@ func (c *core) warrant(session quorum.Session) (tss.Warrant, error) {
 
 func (s *signer) ended(c *core, session quorum.Session, out tss.Outcome) {
 	s.cancel = nil
+	c.keepSession(out.Evidence)
 	if out.Ending == tss.Signed {
 		c.storeSigned(doneMsg{Batch: session.Batch, K: session.K, Sig: out.Signature}, true)
 	} else {

@@ -49,6 +49,7 @@ func Wire() ([]string, []p2p.ProtocolSpec, []p2p.RequestSpec) {
 			{Name: protoFacts, MaxFrame: maxFactsFrame, Queue: sendQueue},
 			{Name: protoSigning, MaxFrame: maxSigningFrame, Queue: sendQueue},
 			{Name: protoGovernance, MaxFrame: maxGovFrame, Queue: sendQueue},
+			{Name: protoEvidence, MaxFrame: maxEvidenceFrame, Queue: evidenceQueue},
 			{Name: protoTSS, MaxFrame: tss.MaxKeygenFrame + 4<<10, Queue: sendQueue},
 		},
 		[]p2p.RequestSpec{{Name: askSync, MaxBody: 4 << 10, MaxReply: maxSyncReply}}

@@ -470,6 +470,28 @@ func (a *Attempts) convicts(ev Evidence) bool {
 	return a.cfg.Members.Has(ev.Culprit) && ev.Portable() && ev.Verify(a.cfg.Network) == nil
 }
 
+// Convict excludes a member by evidence from elsewhere: from before a restart, or from another member. It reports whether
+// the evidence convinces everybody; if not, nothing changes.
+func (a *Attempts) Convict(ev Evidence) bool {
+	if !a.convicts(ev) {
+		return false
+	}
+	if _, known := a.evidence[ev.Culprit]; !known {
+		a.evidence[ev.Culprit] = ev
+	}
+	return true
+}
+
+// Convictions is the evidence by which members are excluded, by member.
+func (a *Attempts) Convictions() (out []Evidence) {
+	for _, m := range a.cfg.Members {
+		if ev, ok := a.evidence[m]; ok {
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
 // Ended takes the end of the own session.
 func (a *Attempts) Ended(o Outcome, s quorum.Session, now time.Time) Effects {
 	var fx Effects

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"conclave/quorum"
@@ -119,6 +120,58 @@ func (e Evidence) verifyFalseEcho(network common.Hash) error {
 	}
 	return fmt.Errorf("%w: every entry is genuine", ErrNoProof)
 }
+
+// Sides are the bytes of portable evidence as it is kept and told: the envelopes, one of them for a false echo.
+func (e Evidence) Sides() (first, second []byte) {
+	first = e.Envelopes[0].frame()
+	if e.Kind == Equivocation {
+		second = e.Envelopes[1].frame()
+	}
+	return first, second
+}
+
+// ReadEvidence reads what [Evidence.Sides] wrote, of anybody, and verifies it: two envelopes of one slot, or one echo. It
+// fails with [ErrNoProof] unless the bytes convict the culprit by themselves, in the one way in which we write them.
+func ReadEvidence(network common.Hash, culprit common.Address, first, second []byte) (Evidence, error) {
+	e := Evidence{Kind: FalseEcho, Culprit: culprit, Rule: "echo.false"}
+	sides := [][]byte{first}
+	if len(second) > 0 {
+		e.Kind, e.Rule = Equivocation, "equivocation"
+		sides = append(sides, second)
+	}
+	for _, raw := range sides {
+		env, err := ReadEnvelope(raw)
+		if err != nil {
+			return Evidence{}, fmt.Errorf("%w: %w", ErrNoProof, err)
+		}
+		if e.Kind == Equivocation && len(env.Payload) > 0 {
+			return Evidence{}, fmt.Errorf("%w: payloads beside headers that prove it alone", ErrNoProof)
+		}
+		e.Envelopes = append(e.Envelopes, env)
+	}
+	return e, e.Verify(network)
+}
+
+// ReadEnvelope reads an envelope that stands in evidence; its payload may be missing. Nobody's signature is looked at.
+func ReadEnvelope(raw []byte) (Envelope, error) {
+	var e Envelope
+	if len(raw) > MaxKeygenFrame {
+		return e, fmt.Errorf("%w: %d bytes", errFrame, len(raw))
+	}
+	if err := rlp.DecodeBytes(raw, &e); err != nil {
+		return e, fmt.Errorf("%w: %w", errFrame, err)
+	}
+	if len(e.Payload) > 0 && crypto.Keccak256Hash(e.Payload) != e.Header.Payload {
+		return e, fmt.Errorf("%w: payload is not the header's", errFrame)
+	}
+	return e, nil
+}
+
+// Encode writes an envelope as [ReadEnvelope] reads it.
+func (e Envelope) Encode() []byte { return e.frame() }
+
+// Bare is the envelope without its payload, which its header names.
+func (e Envelope) Bare() Envelope { return e.bare() }
 
 // Portable reports whether the evidence convinces someone who was not in the session.
 func (e Evidence) Portable() bool { return e.Kind == Equivocation || e.Kind == FalseEcho }

@@ -60,7 +60,7 @@ func (e *Endpoint) parse(raw json.RawMessage) (chain.Transaction, error) {
 	// Only our own shape decodes here; every other kind keeps a nil payload.
 	if bytes, err := tx.MarshalBinary(); err == nil {
 		if ours, err := chain.DecodeTx(bytes); err == nil {
-			out.Payload = ours.Payload()
+			out.Payload, out.Raw = ours.Payload(), bytes
 		}
 	}
 	return out, nil

@@ -123,7 +123,7 @@ func (c *Chain) bind(b *block, p pooled) (common.Address, uint64) {
 
 func show(p pooled) chain.Transaction {
 	return chain.Transaction{
-		Hash: p.hash, From: p.from, To: p.tx.To, Nonce: p.tx.Nonce, Value: p.tx.Value, Data: p.tx.Data, Payload: p.tx.Payload(),
+		Hash: p.hash, From: p.from, To: p.tx.To, Nonce: p.tx.Nonce, Value: p.tx.Value, Data: p.tx.Data, Payload: p.tx.Payload(), Raw: p.tx.Raw(),
 	}
 }
 
