@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign bench-devnet bench-idle bench-replay bench-drift ci
+.PHONY: test race lint build generate mutants matrix fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign bench-devnet bench-idle bench-replay bench-drift ci
 
 test:
 	go test ./...
@@ -23,6 +23,10 @@ generate:
 
 fuzz:
 	bash .ci/fuzz $(if $(ALL),all,rotate) $(T)
+
+# What operators and fuses may do, in every state of the agreement; a day's tests hold some of it.
+matrix:
+	go test ./internal/scenario -run TestActionsInEveryState -scenario.matrix
 
 # Each rule broken once; all of them take a quarter of an hour.
 mutants:
