@@ -19,10 +19,11 @@ import (
 )
 
 var (
-	schedules = flag.Int("campaign.schedules", 12, "how many schedules to play")
+	schedules = flag.Int("campaign.schedules", 16, "how many schedules to play")
 	first     = flag.Uint64("campaign.seed", 0, "the first seed; the others follow. 0: a random one, which is printed")
 	replay    = flag.String("campaign.replay", "", "a file with one schedule, played instead")
 	repeat    = flag.Int("campaign.repeat", 0, "play the schedule of the first seed so often and compare the traces")
+	journal   = flag.String("campaign.journal", "", "a file that holds the seed of the schedule being played")
 	keep      = flag.String("campaign.keep", "", "a folder for what failed, made small")
 	tries     = flag.Int("campaign.tries", 200, "how many plays making a failing schedule small may take")
 )
@@ -38,7 +39,7 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	key, err := simnet.LoadFixture()
 	require.NoError(t, err)
-	return &stage{t: t, cfg: simnet.Config{Key: key, Poll: 2 * time.Second}}
+	return &stage{t: t, cfg: simnet.Config{Key: key, Poll: 2 * time.Second, Strict: true}}
 }
 
 // play runs one schedule in a bubble of its own.
@@ -82,20 +83,19 @@ func TestSchedules(t *testing.T) {
 	if seed == 0 {
 		seed = rand.Uint64N(1 << 40)
 	}
-	began, sum := time.Now(), simnet.Report{}
+	began, sum := time.Now(), tally{}
 	for i := range uint64(*schedules) {
 		text := Generate(seed + i)
+		if *journal != "" { // what is on the way when the whole process ends
+			require.NoError(t, os.WriteFile(*journal, fmt.Appendf(nil, "%d\n", seed+i), 0o600))
+		}
 		report, err := s.play(text)
+		sum.add(text, s.trace, report, err)
 		if err != nil {
 			s.failed(seed+i, text, err)
 		}
-		sum.Decisions += report.Decisions
-		sum.Paid += report.Paid
-		sum.Said += report.Said
-		sum.Equal += report.Equal
 	}
-	t.Logf("%d schedules from seed %d: %d decisions, %d payments, %d statements, %d pairs of equal books, %.1f schedules/s", *schedules, seed,
-		sum.Decisions, sum.Paid, sum.Said, sum.Equal, float64(*schedules)/time.Since(began).Seconds())
+	sum.print(seed, uint64(*schedules), time.Since(began))
 }
 
 // failed tells how a schedule failed, and leaves a small one.

@@ -19,7 +19,9 @@ const (
 // Generate writes the schedule of a seed, in the language of package scenario: people who earn and withdraw, everything that may
 // go wrong between and around custodians, and then the day after, when all is mended and what is owed must be paid. At most
 // f members turn, and whoever the Relay lies about, or lost a deposit to a reorg, is owed nothing by the last line.
-func Generate(seed uint64) string {
+func Generate(seed uint64) string { return generate(seed, moreSteps) }
+
+func generate(seed uint64, more int) string {
 	g := &generator{dice: rand.New(rand.NewPCG(seed, 0)), left: map[string]int{}, owed: []string{"alice", "bob", "carol"}}
 	g.line("# Seed %d.", seed)
 	g.line("nodes %d", members)
@@ -33,7 +35,7 @@ func Generate(seed uint64) string {
 	if g.one(3) {
 		g.turn()
 	}
-	for range minSteps + g.dice.IntN(moreSteps) {
+	for range minSteps + g.dice.IntN(more) {
 		g.step()
 	}
 	g.dayAfter()

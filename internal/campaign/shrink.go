@@ -23,7 +23,7 @@ func Cause(err error) string {
 }
 
 var (
-	invariant  = regexp.MustCompile(`\b(I\d+|outbox): `)
+	invariant  = regexp.MustCompile(`(?:^|[\s:])(I\d+|outbox): `)
 	failedLine = regexp.MustCompile(`^[^:]*:\d+: ([^:]*):`)
 	numbers    = regexp.MustCompile(`\d+`)
 )

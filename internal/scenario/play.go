@@ -80,6 +80,11 @@ func (p *player) alive() error {
 	if p.w == nil {
 		return nil
 	}
+	if p.cfg.Strict {
+		if err := p.w.CheckNow(); err != nil {
+			return err
+		}
+	}
 	for _, c := range p.w.Custodians {
 		if meant, err := c.Broken(); err != nil {
 			return err

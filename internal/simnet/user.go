@@ -66,7 +66,8 @@ func (w *World) User(name string) *User {
 // Deposit sends coins to the deposit address; the Relay credits them when a block holds the transfer.
 func (w *World) Deposit(ctx context.Context, u *User, wei *big.Int) error {
 	amount := *uint256.MustFromBig(wei)
-	w.Chain.Fund(u.Address, amount)
+	// With a coin for gas: a reorg may have taken the first one.
+	w.Chain.Fund(u.Address, *new(uint256.Int).Add(&amount, uint256.MustFromBig(oneCoin)))
 	tx, err := w.Chain.Transfer(u.key, w.Genesis.Lanes[0].DepositAddress, amount)
 	if err != nil {
 		return fmt.Errorf("deposit: %w", err)

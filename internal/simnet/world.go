@@ -50,6 +50,8 @@ type Config struct {
 	Alerts node.AlertRules
 	// Poll is how often custodians look at the Relay; zero means as often as in production.
 	Poll time.Duration
+	// Strict makes a story ask [World.CheckNow] after each line.
+	Strict bool
 	// Forbid is a rule of the test's own, which [World.CheckNow] asks.
 	Forbid func(*World) error
 	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
