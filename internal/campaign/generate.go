@@ -119,7 +119,7 @@ func (g *generator) step() {
 		g.operators()
 	}
 	if !g.one(3) {
-		g.line("wait %dms", 100+g.dice.IntN(6000))
+		g.line("wait %dms", 100+g.dice.IntN(4000))
 	}
 }
 

@@ -39,6 +39,8 @@ type meaning struct {
 	Signer        common.Address
 	Height, Round uint64      // of a vote or proposal
 	ID            common.Hash // likewise; zero for nil
+
+	once map[string]common.Hash // what it says, by what its signer may say once
 }
 
 // wire watches everything that is sent, loses what the test wants lost, and remembers every statement that a custodian
@@ -168,26 +170,6 @@ func (x *wire) meaningOf(raw []byte) meaning {
 	if !ok {
 		m = x.w.open(raw)
 		x.known[id] = m
-	}
-	return m
-}
-
-// open reads a member's statement; bytes that are none have no meaning.
-func (w *World) open(raw []byte) (m meaning) {
-	kind, signer, err := quorum.Authenticate(w.network, w.roster(), raw)
-	if err != nil {
-		return m
-	}
-	m = meaning{Says: kind, Signer: signer}
-	switch kind {
-	case quorum.KindPrevote, quorum.KindPrecommit:
-		if v, err := quorum.Open[quorum.Vote](w.network, w.roster(), raw); err == nil {
-			m.Height, m.Round, m.ID = v.Body().Height, v.Body().Round, v.Body().ID
-		}
-	case quorum.KindProposal:
-		if p, err := quorum.Open[quorum.Proposal](w.network, w.roster(), raw); err == nil {
-			m.Height, m.Round, m.ID = p.Body().Height, p.Body().Round, p.Body().ID
-		}
 	}
 	return m
 }

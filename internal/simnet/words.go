@@ -50,11 +50,9 @@ func (x *wire) weigh(from int, raw []byte) {
 		x.words.said, x.words.heard = map[string]common.Hash{}, map[common.Hash]bool{}
 	}
 	x.words.heard[id] = true
-	signer, places := x.w.places(raw)
-	if signer < 0 {
-		return
-	}
-	for place, what := range places {
+	m := x.meaningOf(raw)
+	signer := x.indexOf(m.Signer)
+	for place, what := range m.once {
 		key := fmt.Sprintf("%d %s", signer, place)
 		was, ok := x.words.said[key]
 		if ok && was != what {
@@ -71,58 +69,73 @@ func invariantOf(place string) string {
 	return name
 }
 
-// places are what a statement says, by what its signer may say once. signer is −1 for what is no member's.
-func (w *World) places(raw []byte) (signer int, out map[string]common.Hash) {
-	kind, by, err := quorum.Authenticate(w.network, w.roster(), raw)
+// open reads a member's statement; bytes that are none have no meaning.
+func (w *World) open(raw []byte) meaning {
+	kind, err := quorum.PeekKind(raw)
 	if err != nil {
-		return -1, nil
+		return meaning{}
 	}
-	out = map[string]common.Hash{}
-	counter := uint64(0)
 	switch kind {
 	case quorum.KindPrevote, quorum.KindPrecommit:
-		if s, err := quorum.Open[quorum.Vote](w.network, w.roster(), raw); err == nil {
-			b := s.Body()
-			counter = b.Counter
-			out[fmt.Sprintf("I2 the %s of height %d round %d", b.Phase, b.Height, b.Round)] = b.ID
-		}
+		return opened(w, raw, func(v quorum.Vote) meaning {
+			return meaning{Height: v.Height, Round: v.Round, ID: v.ID, once: map[string]common.Hash{
+				fmt.Sprintf("I2 the %s of height %d round %d", v.Phase, v.Height, v.Round): v.ID,
+				counterOf(v.Counter): crypto.Keccak256Hash(raw)}}
+		})
 	case quorum.KindProposal:
-		if s, err := quorum.Open[quorum.Proposal](w.network, w.roster(), raw); err == nil {
-			b := s.Body()
-			counter = b.Counter
-			out[fmt.Sprintf("I2 the proposal of height %d round %d", b.Height, b.Round)] = b.ID
-		}
+		return opened(w, raw, func(p quorum.Proposal) meaning {
+			return meaning{Height: p.Height, Round: p.Round, ID: p.ID, once: map[string]common.Hash{
+				fmt.Sprintf("I2 the proposal of height %d round %d", p.Height, p.Round): p.ID,
+				counterOf(p.Counter): crypto.Keccak256Hash(raw)}}
+		})
 	case quorum.KindApprove:
-		if s, err := quorum.Open[quorum.Approve](w.network, w.roster(), raw); err == nil {
-			b := s.Body()
-			counter = b.Counter
-			out[fmt.Sprintf("I4 withdrawal %d", b.WID)] = b.Content
-			out[fmt.Sprintf("I4 withdrawal %d in epoch %d under policy %d", b.WID, b.Epoch, b.Policy.Version)] = crypto.Keccak256Hash(raw)
-			out[fmt.Sprintf("I4 the head of %s at debit %d under policy %d", b.Account, b.Seq, b.Policy.Version)] = b.Head
-		}
+		return opened(w, raw, func(a quorum.Approve) meaning {
+			once := verdictOf(raw, a.WID, a.Content, a.Epoch, a.Policy, a.Counter)
+			once[fmt.Sprintf("I4 the head of %s at debit %d under policy %d", a.Account, a.Seq, a.Policy.Version)] = a.Head
+			return meaning{once: once}
+		})
 	case quorum.KindRefuse:
-		if s, err := quorum.Open[quorum.Refuse](w.network, w.roster(), raw); err == nil {
-			b := s.Body()
-			counter = b.Counter
-			out[fmt.Sprintf("I4 withdrawal %d", b.WID)] = b.Content
-			out[fmt.Sprintf("I4 withdrawal %d in epoch %d under policy %d", b.WID, b.Epoch, b.Policy.Version)] = crypto.Keccak256Hash(raw)
-		}
+		return opened(w, raw, func(r quorum.Refuse) meaning {
+			return meaning{once: verdictOf(raw, r.WID, r.Content, r.Epoch, r.Policy, r.Counter)}
+		})
 	case quorum.KindReady:
-		if s, err := quorum.Open[quorum.Ready](w.network, w.roster(), raw); err == nil {
-			counter = s.Body().Counter
-		}
+		return opened(w, raw, func(r quorum.Ready) meaning {
+			return meaning{once: map[string]common.Hash{counterOf(r.Counter): crypto.Keccak256Hash(raw)}}
+		})
 	case quorum.KindOutcome:
-		if s, err := quorum.Open[quorum.Outcome](w.network, w.roster(), raw); err == nil {
-			counter = s.Body().Counter
-		}
+		return opened(w, raw, func(o quorum.Outcome) meaning {
+			return meaning{once: map[string]common.Hash{counterOf(o.Counter): crypto.Keccak256Hash(raw)}}
+		})
 	}
-	if counter > 0 {
-		out[fmt.Sprintf("I12 counter %d", counter)] = crypto.Keccak256Hash(raw)
+	_, signer, err := quorum.Authenticate(w.network, w.roster(), raw)
+	if err != nil {
+		return meaning{}
 	}
-	return w.wire.indexOf(by), out
+	return meaning{Says: kind, Signer: signer}
 }
 
-// Heard is what honest members contradicted themselves in so far; nil is nothing.
+func opened[T quorum.Body](w *World, raw []byte, read func(T) meaning) meaning {
+	s, err := quorum.Open[T](w.network, w.roster(), raw)
+	if err != nil {
+		return meaning{}
+	}
+	m := read(s.Body())
+	m.Says, m.Signer = s.Body().Kind(), s.Signer()
+	return m
+}
+
+func counterOf(counter uint64) string { return fmt.Sprintf("I12 counter %d", counter) }
+
+// verdictOf is what every verdict may say once.
+func verdictOf(raw []byte, wid uint64, content common.Hash, epoch uint64, policy quorum.PolicyRef, counter uint64) map[string]common.Hash {
+	return map[string]common.Hash{
+		fmt.Sprintf("I4 withdrawal %d", wid):                                                    content,
+		fmt.Sprintf("I4 withdrawal %d in epoch %d under policy %d", wid, epoch, policy.Version): crypto.Keccak256Hash(raw),
+		counterOf(counter): crypto.Keccak256Hash(raw),
+	}
+}
+
+// contradictions is what honest members said against their own word so far; nil is nothing.
 func (w *World) contradictions() error {
 	w.wire.mu.Lock()
 	defer w.wire.mu.Unlock()
