@@ -20,6 +20,9 @@ const (
 	// unansweredAfter is how long the others may be silent at the start before a person hears of it: members that start
 	// together need a moment to find each other.
 	unansweredAfter = time.Minute
+	// recheckEvery is how often a member is asked again: two processes that were started from one disk hear of each other in
+	// this way at the latest.
+	recheckEvery = time.Minute
 )
 
 // fuseTwin is the fuse of a node whose key speaks elsewhere.
@@ -65,11 +68,19 @@ func (q *question) quarantined(height uint64) bool {
 	return !q.record.Votes(height) || q.noVerdicts || q.noSessions
 }
 
-// asks reports whether a member's answer would change anything: at the start every member's does, in a quarantine its height
-// must be proven.
-func (q *question) asks(of common.Address) bool {
+// lacks reports whether a member's answer is waited for: at the start every member's is, in a quarantine its height must be
+// proven.
+func (q *question) lacks(of common.Address) bool {
 	a, ok := q.answers[of]
 	return !ok || (!a.proven && q.wantsHeights())
+}
+
+// asks reports whether a member is to be asked now.
+func (q *question) asks(of common.Address, now time.Time) bool {
+	if next, asked := q.next[of]; q.pending[of] || (asked && now.Before(next)) {
+		return false
+	}
+	return q.lacks(of) || !now.Before(q.next[of].Add(recheckEvery-askAgain))
 }
 
 func (q *question) wantsHeights() bool {
@@ -96,9 +107,12 @@ func (c *core) tickQuestion(now time.Time) {
 	if q.closed && now.Sub(q.since) >= unansweredAfter {
 		c.alerts.ensure(alertUnanswered(len(q.answers), c.needed()))
 	}
+	if q.twinOfRecord && !q.closed {
+		return // what the others hold is the other process's word; the operator comes first
+	}
 	for _, p := range c.net.Peers() {
 		peer := p.Address
-		if !p.Connected || q.pending[peer] || now.Before(q.next[peer]) || !q.asks(peer) || !c.state.Roster.IDs().Has(peer) {
+		if !p.Connected || !q.asks(peer, now) || !c.state.Roster.IDs().Has(peer) {
 			continue
 		}
 		q.pending[peer] = true
@@ -135,6 +149,10 @@ func (c *core) hearAnswer(turn int, peer common.Address, m newestMsg, err error)
 		c.stop(err)
 		return
 	}
+	if _, again := q.answers[peer]; news && again && !q.closed {
+		c.twin(a.counter) // this process spoke in between, and is not alone
+		return
+	}
 	if news {
 		c.enterQuarantine(fmt.Sprintf("member %s holds statement %d of this node, which its database does not", c.nameOf(peer), a.counter),
 			q.twinOfRecord, a.counter)
@@ -144,9 +162,13 @@ func (c *core) hearAnswer(turn int, peer common.Address, m newestMsg, err error)
 	c.settleQuestion()
 }
 
-// isNews reports whether an answer shows more than this node remembers of itself.
+// isNews reports whether an answer shows more than this node remembers of itself, or knows to be missing.
 func (c *core) isNews(a heardBack) (bool, error) {
-	if len(a.statement) == 0 || a.counter <= c.question.record.Shown {
+	known := c.question.record.Floor
+	if c.question.closed {
+		known = c.question.record.Shown // nothing was signed behind the leap yet: it can begin higher
+	}
+	if len(a.statement) == 0 || a.counter <= known {
 		return false, nil
 	}
 	own, err := c.ownStatement(a.counter)

@@ -54,7 +54,7 @@ func (c *core) describeSilence() *SilenceStatus {
 		}
 	}
 	for _, id := range c.state.Roster.IDs() {
-		if id != c.self && q.asks(id) && s.waits() {
+		if id != c.self && q.lacks(id) && s.waits() {
 			s.Silent = append(s.Silent, id)
 		}
 	}

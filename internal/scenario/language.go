@@ -29,6 +29,7 @@ func language() []command {
 	all = append(all, checkpoints()...)
 	all = append(all, rules()...)
 	all = append(all, decrees()...)
+	all = append(all, rollbacks()...)
 	all = append(all, chaos()...)
 	all = append(all, redelivery()...)
 	return append(all, expectations()...)
@@ -367,6 +368,11 @@ func (p *player) twin(a args) error {
 	if err != nil {
 		return err
 	}
+	// Neither hears what its own key says elsewhere: else both would fall silent before they vote.
+	self := twin.Address
+	p.w.Lose(simnet.Loss{To: set([]int{n}), What: func(h simnet.Heard) bool {
+		return h.Signer == self || (h.Kind == memnet.Frame && h.Name == "facts")
+	}})
 	// What the first of the two proposes reaches the rest: nobody hears both.
 	second, only := twin.Net.ID(), set(who)
 	p.w.Lose(simnet.Loss{From: set([]int{n}), What: func(h simnet.Heard) bool {

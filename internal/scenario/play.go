@@ -21,6 +21,7 @@ type player struct {
 	last    uint64        // id of the last row that a user or the Relay caused
 	request *simnet.Request
 	puppets map[int]*simnet.Puppet
+	spoken  map[int]*spoken     // what watched members say
 	decree  quorum.SignedAction // what operators signed last
 	tx      common.Hash         // the transaction that the story remembers
 	decreed time.Time           // when operators last signed the end of halts

@@ -149,7 +149,7 @@ func (w *World) checkApprovals(height uint64, it batch.Item, by map[common.Addre
 		if !ok {
 			continue
 		}
-		if !d.deeds.approved[digest] {
+		if !d.deeds.approved[digest] && !d.c.past[digest] {
 			return broken("I5", "height %d pays withdrawal %d by an approval of %s that its disk does not hold", height, it.Content.WID, d.c.Name)
 		}
 		honest++

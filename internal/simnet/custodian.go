@@ -38,8 +38,9 @@ type Custodian struct {
 	BroadcastsSeemToFail atomic.Bool // the chain takes a transaction and the answer says otherwise
 	EndpointLies         atomic.Bool // the second endpoint lies, in a world of two
 
-	skew   atomic.Int64 // of its clock, nanoseconds
-	marks  marks        // what its disk held when it last ended
+	skew   atomic.Int64         // of its clock, nanoseconds
+	marks  marks                // what its disk held when it last ended
+	past   map[common.Hash]bool // approvals that a replaced disk held
 	w      *World
 	key    *ecdsa.PrivateKey
 	dir    string
