@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"go.uber.org/zap"
 
+	"conclave/ledger"
 	"conclave/quorum"
 	"conclave/quorum/batch"
 	"conclave/tss"
@@ -258,6 +259,12 @@ func (f *founding) maybeCanary(c *core, now time.Time) {
 	if f.canaryBy.IsZero() {
 		f.canaryBy = now.Add(canaryPatience)
 	}
+	transcript := quorum.Digest(quorum.KindTranscript, c.network, f.key.Transcript)
+	err := c.led.View(func(tx *ledger.Tx) error { f.canary = max(f.canary, tx.NextCanary(transcript)); return nil })
+	if err != nil {
+		c.stop(err)
+		return
+	}
 	set := canarySet(c.state.Roster.IDs(), f.canary)
 	if !set.Has(c.self) {
 		if now.After(f.canaryBy) {
@@ -265,8 +272,12 @@ func (f *founding) maybeCanary(c *core, now time.Time) {
 		}
 		return
 	}
-	f.signing = true
 	key, attempt := f.key, f.canary
+	// A try that this member joined twice would have it sign two messages for one place, and convict it.
+	if !c.update("record try of the canary", func(tx *ledger.Tx) error { return tx.RecordCanary(transcript, attempt) }) {
+		return
+	}
+	f.signing = true
 	c.spawn(func() {
 		out := f.signCanary(c, key, set, attempt)
 		c.post(func() {
