@@ -13,6 +13,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/holiman/uint256"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -198,6 +199,31 @@ func (l *lab) refused(wid, ms uint64) batch.Batch {
 	cert, ok := quorum.CertifyRefusal(l.state.Roster, all)
 	require.True(l.t, ok)
 	b, ok := l.state.Build([]batch.Candidate{{Content: c, Refuse: &cert}}, l.views(1, ms))
+	require.True(l.t, ok)
+	return b
+}
+
+// payout is a valid batch that pays one certified withdrawal. Everybody has seen every earlier payment final.
+func (l *lab) payout(wid, ms uint64) batch.Batch {
+	lane := l.state.LaneKeys()[0]
+	seen := quorum.LaneView{Lane: lane, Block: 100, Nonce: l.state.NextNonce(lane.Nonces()), BaseFee: *uint256.NewInt(7)}
+	seen.Gas.Lsh(uint256.NewInt(1), 100)
+	seen.Balance = seen.Gas
+	c := quorum.Content{
+		WID: wid, Account: common.BigToAddress(uint256.NewInt(wid + 1000).ToBig()), Network: "devnet", To: common.Address{0x70, byte(wid)},
+		Amount: *uint256.NewInt(1e18), Fee: *uint256.NewInt(9), EventID: 10_000 + wid, Message: crypto.Keccak256Hash(marshal(wid)),
+	}
+	var views []quorum.Signed[quorum.View]
+	var approvals []quorum.Signed[quorum.Approve]
+	for i := range l.keys {
+		views = append(views, by(l, i, quorum.View{Epoch: 1, Time: ms, Height: l.state.Height, Lanes: []quorum.LaneView{seen}}))
+		approvals = append(approvals, by(l, i, quorum.Approve{
+			Epoch: 1, Policy: l.state.Policy.Ref(), Counter: 1000 + wid, WID: wid, Content: c.Hash(l.network), Account: c.Account, Seq: 1, Head: common.Hash{1}, Time: ms,
+		}))
+	}
+	cert, ok := quorum.Certify(l.state.Roster, approvals)
+	require.True(l.t, ok)
+	b, ok := l.state.Build([]batch.Candidate{{Content: c, Pay: &cert}}, views)
 	require.True(l.t, ok)
 	return b
 }

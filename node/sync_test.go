@@ -153,18 +153,6 @@ func TestSyncFromOneHonestMember(t *testing.T) {
 	}
 }
 
-// drain lets what was spawned end.
-func (a *away) drain() {
-	for {
-		select {
-		case task := <-a.tasks:
-			task()
-		default:
-			return
-		}
-	}
-}
-
 // Who showed rubbish is left alone, longer each time; who is slow is asked, but last.
 func TestSyncRemembersLiars(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
