@@ -39,7 +39,7 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	key, err := simnet.LoadFixture()
 	require.NoError(t, err)
-	return &stage{t: t, cfg: simnet.Config{Key: key, Poll: 2 * time.Second, Strict: true}}
+	return &stage{t: t, cfg: simnet.Config{Key: key, Poll: 2 * time.Second, Strict: true, Stagger: 7*time.Millisecond + 300*time.Microsecond}}
 }
 
 // play runs one schedule in a bubble of its own.

@@ -133,6 +133,12 @@ func recovery() []command {
 			if err != nil {
 				return err
 			}
+			// Whether the Relay was told is cheap to ask; why not, and whether everybody knows, is not.
+			if p.w.Until(limit, func() error { return errors.Join(p.alive(), p.fulfilled(a)) }) == nil {
+				limit = patience
+			} else {
+				limit = 0
+			}
 			return p.w.Until(limit, func() error { return errors.Join(p.alive(), p.paidInFull(a)) })
 		}},
 	}
@@ -222,7 +228,19 @@ func (p *player) decreeDue() bool {
 	return due
 }
 
-// paidInFull: every request of these users is paid, everywhere. Words: how a schedule says whom it never lied about.
+// fulfilled: the Relay shows every request of these users as paid.
+func (p *player) fulfilled(a args) error {
+	for _, name := range strings.Fields(a["NAMES"]) {
+		for _, r := range p.w.RequestsOf(name) {
+			if row, _, _ := p.w.Relay.Withdrawal(r.ID); row.Status != relayFulfilled {
+				return errors.New("somebody is not paid")
+			}
+		}
+	}
+	return nil
+}
+
+// paidInFull: every custodian knows that every request of these users is paid, and the chain shows it.
 func (p *player) paidInFull(a args) error {
 	for _, name := range strings.Fields(a["NAMES"]) {
 		for _, r := range p.w.RequestsOf(name) {

@@ -50,6 +50,8 @@ type Config struct {
 	Alerts node.AlertRules
 	// Poll is how often custodians look at the Relay; zero means as often as in production.
 	Poll time.Duration
+	// Stagger is how long after one custodian the next one is started: what each does every second then falls on moments of its own.
+	Stagger time.Duration
 	// Strict makes a story ask [World.CheckNow] after each line.
 	Strict bool
 	// Forbid is a rule of the test's own, which [World.CheckNow] asks.
@@ -191,6 +193,7 @@ func (w *World) Start() error {
 			if err := c.Start(); err != nil {
 				return err
 			}
+			time.Sleep(w.cfg.Stagger)
 		}
 	}
 	return nil
