@@ -218,6 +218,9 @@ func (c *core) commit(what agreement.Commit) (own []agreement.Event, decided *ba
 			return err
 		}
 		if what.Save != nil && what.Decide == nil {
+			if err := c.putValid(tx, height, what.Save.Valid); err != nil {
+				return err
+			}
 			return tx.SaveConsensus(height, what.Save.Encode())
 		}
 		return nil
@@ -306,6 +309,15 @@ func (c *core) castVote(tx *ledger.Tx, v quorum.Vote) (quorum.Signed[quorum.Vote
 		return none, err
 	}
 	return quorum.Open[quorum.Vote](c.network, c.state.Roster.IDs(), raw)
+}
+
+// putValid keeps the bytes of the valid value, which this node may have learned of without a vote of its own: after a restart
+// agreement counts on them.
+func (c *core) putValid(tx *ledger.Tx, height uint64, valid *quorum.UncheckedQC) error {
+	if valid == nil {
+		return nil
+	}
+	return c.putValue(tx, height, valid.ID)
 }
 
 // putValue keeps the bytes that an own statement is about. A height that failed in hundreds of rounds drops what it said

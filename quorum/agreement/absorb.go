@@ -170,6 +170,9 @@ func (t *turn) tally(round uint64, phase quorum.Phase, id common.Hash) {
 		return
 	}
 	r := t.at(round)
+	if (phase == quorum.Prevote && !r.qc.Zero()) || (phase == quorum.Precommit && !t.commit.Zero()) {
+		return // there is one, and one is enough
+	}
 	if r.count(phase, exactly(id)) < t.ids.Q() {
 		return
 	}

@@ -73,8 +73,9 @@ func New(c Config) (*State, error) {
 	return s, nil
 }
 
-// Resume returns the state of a height that this node has a record of. Give it [Begin] next. It fails with [ErrRecord] when
-// the record does not fit the statements: the two are written in one transaction, so that means a damaged disk.
+// Resume returns the state of a height that this node has a record of, whose locked and valid value the driver holds. Give it
+// [Begin] next. It fails with [ErrRecord] when the record does not fit the statements: the two are written in one
+// transaction, so that means a damaged disk.
 func Resume(c Config, d Durable, own Own) (*State, error) {
 	s, err := New(c)
 	if err != nil {

@@ -35,7 +35,8 @@ type Effects struct {
 //
 // For Proposal and each of Votes, in that transaction: when signed bytes exist for (height, round, kind), use those;
 // else set Counter to the own next one, sign, and record the bytes. With a vote or proposal for a value, record the
-// value's bytes too: others will fetch them from its voters.
+// value's bytes too: others will fetch them from its voters. With Save, record those of its valid value: it may be one that
+// was learned without a vote, and after a restart it counts as held.
 type Commit struct {
 	Save     *Durable         // replaces the height's record; nil: unchanged
 	Proposal *quorum.Proposal // to sign; Counter is zero

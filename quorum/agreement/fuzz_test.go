@@ -23,8 +23,14 @@ func FuzzStep(f *testing.F) {
 		w := newWorld(4)
 		n := w.nodes[0]
 		names := []common.Hash{none, w.name("A"), w.name("B"), w.name("bad")}
+		hold := func() {
+			for _, id := range names[1:] {
+				n.store[id] = true
+			}
+		}
 		for ; len(in) >= 3 && n.disk.decision == nil; in = in[3:] {
 			w.now += time.Duration(in[0]>>4) * 100 * time.Millisecond
+			hold()
 			w.fuzzEvent(n, names, in[0]&15, in[1], in[2])
 			require.Empty(t, w.unexpected(), "after %v", in[:3])
 			w.wire = nil

@@ -67,6 +67,9 @@ func (w *world) checkStep(n *node, before, after shot, fx Effects) {
 	case fx.Commit.Save != nil && !after.saves(*fx.Commit.Save, s):
 		w.breaks("I2: n%d saves what it is not", n.i)
 	}
+	if v := fx.Commit.Save; v != nil && v.Valid != nil && !n.store[v.Valid.ID] {
+		w.breaks("R3: n%d learns %s and does not hold it", n.i, w.names[v.Valid.ID])
+	}
 	w.checkCasts(n, before, after, fx)
 	if (len(fx.Foreign) > 0 && !n.evil) || !fx.Contradiction.Zero() {
 		w.breaks("n%d: %d foreign statements, contradiction %v", n.i, len(fx.Foreign), !fx.Contradiction.Zero())
@@ -79,6 +82,9 @@ func (w *world) checkStep(n *node, before, after shot, fx Effects) {
 // checkCasts is I2's first half and I3.
 func (w *world) checkCasts(n *node, before, after shot, fx Effects) {
 	for _, v := range fx.Commit.Votes {
+		if v.ID != (common.Hash{}) && !n.store[v.ID] {
+			w.breaks("R2: n%d %ss %s in round %d and does not hold it", n.i, v.Phase, w.names[v.ID], v.Round)
+		}
 		if old, ok := n.disk.votes[onceKey{n.i, v.Round, v.Kind()}]; ok && old.Body().ID != v.ID {
 			w.breaks("I2: n%d %ss twice in round %d", n.i, v.Phase, v.Round)
 		}
@@ -114,7 +120,7 @@ func (w *world) checkDecision(n *node, d *Decision) {
 			w.breaks("I1: n%d decides %s, others %s", n.i, w.names[d.ID], w.names[id])
 		}
 	}
-	if !w.fine(d.ID) || d.QC.Phase() != quorum.Precommit || d.QC.ID() != d.ID || d.QC.Height() != testHeight {
+	if !w.fine(d.ID) || !n.store[d.ID] || d.QC.Phase() != quorum.Precommit || d.QC.ID() != d.ID || d.QC.Height() != testHeight {
 		w.breaks("n%d decides %s by a certificate for something else", n.i, w.names[d.ID])
 	}
 }
@@ -152,5 +158,45 @@ func (w *world) checkSend(n *node, s Send) {
 func (w *world) checkShadow(n *node, ev Event, ours, theirs Effects) {
 	if a, b := render(ours), render(theirs); a != b {
 		w.breaks("purity: n%d does two things on %T\n%s\n%s", n.i, ev, a, b)
+	}
+}
+
+// heardKey is a place at which a member may speak once.
+type heardKey struct {
+	who   common.Address
+	round uint64
+	kind  quorum.Kind
+}
+
+// heardTwice is the duty to keep evidence: whoever hears two different statements of one member for a round that it keeps,
+// in one life, must have said so by the end of that step.
+func (w *world) heardTwice(n *node, ev Event) {
+	var key heardKey
+	var raw []byte
+	switch ev := ev.(type) {
+	case VoteSeen:
+		b := ev.Vote.Body()
+		if b.Height != testHeight || b.Epoch != w.ring.roster.Epoch {
+			return
+		}
+		key, raw = heardKey{ev.Vote.Signer(), b.Round, b.Kind()}, ev.Vote.Bytes()
+	case ProposalSeen:
+		b := ev.Proposal.Body()
+		if b.Height != testHeight || b.Epoch != w.ring.roster.Epoch || ev.Proposal.Signer() != w.ring.ids.Proposer(testHeight, b.Round) {
+			return
+		}
+		key, raw = heardKey{ev.Proposal.Signer(), b.Round, b.Kind()}, ev.Proposal.Bytes()
+	default:
+		return
+	}
+	if key.who == w.ring.ids[n.who] || !n.state.keeps(key.round) || w.honest(key.who) {
+		return
+	}
+	first, ok := n.heard[key]
+	switch {
+	case !ok:
+		n.heard[key] = raw
+	case !bytes.Equal(first, raw) && !n.caught[key]:
+		w.breaks("evidence: n%d hears two %ss of one member in round %d and keeps no proof", n.i, key.kind, key.round)
 	}
 }

@@ -31,7 +31,7 @@ type keyring struct {
 	proposals map[signedKey[quorum.Proposal]]quorum.Signed[quorum.Proposal]
 	values    map[string]common.Hash
 	names     map[[2]uint64]string
-	convicted map[string]quorum.Kind
+	convicted map[string]offence
 	elders    *keyring // other keys, of an epoch long past
 }
 
@@ -58,7 +58,7 @@ func newKeyringOf(n int, epoch uint64, what string) *keyring {
 	k := &keyring{
 		votes:     map[signedKey[quorum.Vote]]quorum.Signed[quorum.Vote]{},
 		proposals: map[signedKey[quorum.Proposal]]quorum.Signed[quorum.Proposal]{},
-		values:    map[string]common.Hash{}, names: map[[2]uint64]string{}, convicted: map[string]quorum.Kind{},
+		values:    map[string]common.Hash{}, names: map[[2]uint64]string{}, convicted: map[string]offence{},
 	}
 	var members []quorum.Member
 	for i := range n {
@@ -179,35 +179,54 @@ func (k *keyring) valueName(place int, round uint64) string {
 	return name
 }
 
+// offence is what evidence proves: two different statements of one kind in one round.
+type offence struct {
+	kind  quorum.Kind
+	round uint64
+}
+
 // convict checks evidence as a stranger does, who has the roster and the two statements: both verify, by the offender, of
 // one kind, height and round, and they differ.
-func (k *keyring) convict(e Evidence) (quorum.Kind, error) {
+func (k *keyring) convict(e Evidence) (quorum.Kind, uint64, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := string(e.First) + string(e.Second)
-	if kind, ok := k.convicted[key]; ok {
-		return kind, nil
+	if o, ok := k.convicted[key]; ok {
+		return o.kind, o.round, nil
 	}
 	kind, err := quorum.PeekKind(e.First)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	place := func(raw []byte) (any, common.Address, error) {
-		if kind == quorum.KindProposal {
-			s, err := quorum.Open[quorum.Proposal](testNetwork, k.ids, raw)
-			return [2]uint64{s.Body().Height, s.Body().Round}, s.Signer(), err
-		}
-		s, err := quorum.Open[quorum.Vote](testNetwork, k.ids, raw)
-		return [3]uint64{s.Body().Height, s.Body().Round, uint64(s.Body().Phase)}, s.Signer(), err
+	roundA, errA := k.accused(kind, e.Offender, e.First)
+	roundB, errB := k.accused(kind, e.Offender, e.Second)
+	if errA != nil || errB != nil || roundA != roundB || bytes.Equal(e.First, e.Second) {
+		return "", 0, fmt.Errorf("rounds %d and %d of %s: %w", roundA, roundB, e.Offender, errors.Join(errA, errB))
 	}
-	a, whoA, errA := place(e.First)
-	b, whoB, errB := place(e.Second)
-	if errA != nil || errB != nil || a != b || whoA != e.Offender || whoB != e.Offender || bytes.Equal(e.First, e.Second) {
-		return "", fmt.Errorf("%v of %s and %v of %s: %w", a, whoA, b, whoB, errors.Join(errA, errB))
+	if len(k.convicted) >= mostCached {
+		clear(k.convicted)
 	}
-	k.convicted[key] = kind
-	return kind, nil
+	k.convicted[key] = offence{kind, roundA}
+	return kind, roundA, nil
 }
+
+// accused opens one statement of the kind by the accused, of this height, and returns its round.
+func (k *keyring) accused(kind quorum.Kind, who common.Address, raw []byte) (uint64, error) {
+	if kind == quorum.KindProposal {
+		s, err := quorum.Open[quorum.Proposal](testNetwork, k.ids, raw)
+		if err == nil && (s.Signer() != who || s.Body().Height != testHeight) {
+			err = errNoEvidence
+		}
+		return s.Body().Round, err
+	}
+	s, err := quorum.Open[quorum.Vote](testNetwork, k.ids, raw)
+	if err == nil && (s.Signer() != who || s.Body().Height != testHeight || s.Body().Kind() != kind) {
+		err = errNoEvidence
+	}
+	return s.Body().Round, err
+}
+
+var errNoEvidence = errors.New("not a statement of the accused at this height")
 
 // value is the id of a test value by its name; names that start with "bad" are invalid values.
 func value(name string) common.Hash { return quorum.ValueID(testNetwork, []byte(name)) }

@@ -38,6 +38,8 @@ type node struct {
 	idle      bool // has nothing to propose
 	builds    string
 	answered  map[int]time.Duration // R7, by place
+	heard     map[heardKey][]byte   // of the faulty, in this life: the first
+	caught    map[heardKey]bool     // in this life
 }
 
 func (n *node) clock() time.Time { return n.w.start.Add(n.w.now + n.skew) }
@@ -66,6 +68,7 @@ func (n *node) open(start func() (*State, error)) {
 		return
 	}
 	n.state, n.last = s, snapshot(s)
+	n.heard, n.caught = map[heardKey][]byte{}, map[heardKey]bool{}
 	n.shadows = nil
 	for range n.w.shadows {
 		n.shadows = append(n.shadows, must(start()))
@@ -91,6 +94,7 @@ func (n *node) receive(p *parcel) {
 		n.help(p.from)
 		for _, ev := range evs {
 			n.found(n.state.Witness(ev))
+			w.heardTwice(n, ev)
 		}
 	case p.ask != nil:
 		if n.store[*p.ask] {
@@ -204,6 +208,8 @@ func (n *node) step(ev Event) Effects {
 	n.last = after
 	n.w.checkStep(n, before, after, fx)
 	n.w.cover.stepped(n, before, after, fx)
+	n.found(fx.Evidence)
+	n.w.heardTwice(n, ev)
 	for _, s := range n.shadows {
 		n.w.checkShadow(n, ev, fx, s.Step(ev, now))
 	}
@@ -215,6 +221,9 @@ func (n *node) commit(c Commit) []Event {
 	var own []Event
 	if c.Save != nil {
 		n.disk.record = c.Save.Encode()
+		if c.Save.Valid != nil {
+			n.disk.values[c.Save.Valid.ID] = true
+		}
 	}
 	if c.Proposal != nil {
 		p, ok := n.disk.proposals[c.Proposal.Round]
@@ -288,7 +297,6 @@ func (n *node) act(fx Effects) []Event {
 	if fx.Build != nil {
 		answers = append(answers, n.build(fx.Build.Round))
 	}
-	n.found(fx.Evidence)
 	return answers
 }
 
@@ -297,7 +305,7 @@ func (n *node) found(proofs []Evidence) {
 	for _, e := range proofs {
 		who := indexOf(n.w.ring.ids, e.Offender)
 		n.w.trace("n%d has evidence against n%d", n.i, who)
-		kind, err := n.w.ring.convict(e)
+		kind, round, err := n.w.ring.convict(e)
 		switch {
 		case err != nil:
 			n.w.breaks("n%d keeps evidence that proves nothing: %v", n.i, err)
@@ -305,6 +313,7 @@ func (n *node) found(proofs []Evidence) {
 			n.w.breaks("n%d has evidence against the honest n%d", n.i, who)
 		}
 		n.w.cover[evidenceOf[kind]]++
+		n.caught[heardKey{e.Offender, round, kind}] = true
 	}
 }
 

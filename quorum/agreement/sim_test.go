@@ -159,6 +159,11 @@ func scheduleUnder(seed uint64, size int, r *recorder, spoil func(*world)) *worl
 	evil := rng.Perm(n)[:quorum.Faults(n)]
 	how := strategies[rng.IntN(len(strategies))]
 	w.strategy = how.name
+	if how.turns {
+		for i := range evil {
+			evil[i] = int((testHeight + 2*uint64(i)) % uint64(n))
+		}
+	}
 	w.fate, w.calm = chaos(w, rng), calm(rng)
 	w.crash = crashes(rng)
 	r.attach(w)

@@ -161,26 +161,36 @@ func (s *State) keeps(r uint64) bool { return r <= s.round && r+keepRounds >= s.
 
 // forget drops what can no longer matter, so that memory is bounded by members and keepRounds, not by what is sent.
 func (t *turn) forget() {
-	want := map[common.Hash]bool{t.lockedID: true, t.valid.ID(): true, t.high.ID(): true, t.commit.ID(): true, t.built: true}
-	for r, rd := range t.rounds {
+	for r := range t.rounds {
 		if !t.keeps(r) {
 			delete(t.rounds, r)
-			continue
 		}
-		for i := range rd.words {
-			if p := rd.words[i].proposal; p != nil {
-				want[p.signed.Body().ID] = true
+	}
+	for id := range t.held {
+		if !t.wants(id) {
+			delete(t.held, id)
+		}
+	}
+}
+
+// wants reports whether a value can still be voted on, proposed or decided.
+func (t *turn) wants(id common.Hash) bool {
+	switch id {
+	case t.lockedID, t.valid.ID(), t.high.ID(), t.commit.ID(), t.built:
+		return true
+	}
+	proposed := func(w *word) bool { return w.proposal != nil && w.proposal.signed.Body().ID == id }
+	for _, r := range t.rounds {
+		for i := range r.words {
+			if proposed(&r.words[i]) {
+				return true
 			}
 		}
 	}
 	for i := range t.ahead {
-		if p := t.ahead[i].word.proposal; p != nil {
-			want[p.signed.Body().ID] = true
+		if proposed(&t.ahead[i].word) {
+			return true
 		}
 	}
-	for id := range t.held {
-		if !want[id] {
-			delete(t.held, id)
-		}
-	}
+	return false
 }

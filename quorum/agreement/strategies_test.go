@@ -2,6 +2,7 @@ package agreement
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ type strategy struct {
 	eager   float64 // how often they answer at all
 	alarm   []move
 	answers float64
+	turns   bool // the liars propose in rounds 0, 2, 4
 }
 
 // move is one production of the grammar: an answer to what was heard, or an act of its own.
@@ -43,6 +45,7 @@ var (
 	flood      = move{act: (*adversary).flood}
 	tempt      = move{act: (*adversary).tempt}
 	halfway    = move{answer: (*adversary).halfway}
+	relapse    = move{act: (*adversary).relapse}
 )
 
 // strategies are all of them; a schedule's seed chooses.
@@ -71,6 +74,8 @@ var strategies = []strategy{
 	{name: "flood", heed: []move{flood}, eager: 0.5, alarm: []move{flood, flood, propose}, answers: 1},
 	// One member locks and is alone with it; the others go on, as far as another lock, and meet it again.
 	{name: "unlock", heed: []move{halfway}, eager: 1, alarm: []move{tempt}, answers: 1},
+	// A certificate is kept back until others have locked on another value, and then shown as if it were news.
+	{name: "relapse", heed: []move{halfway}, eager: 1, alarm: []move{relapse}, answers: 1, turns: true},
 	// Two values to two halves, then each half the votes that it likes.
 	{name: "divide", heed: []move{echo, divide}, eager: 0.7, alarm: []move{propose, divide, repropose}, answers: 0.5},
 }
@@ -192,6 +197,36 @@ func (a *adversary) tempt() {
 	until := a.w.now + time.Duration(6+a.rng.IntN(8))*time.Second
 	a.w.mutedUntil[to[0]] = until
 	a.w.in(400*time.Millisecond, &parcel{do: func() { a.w.deafUntil[to[0]] = until }})
+}
+
+// relapse proposes a value to just as many as a certificate needs, in the first of the liars' rounds, and cuts one member off, so
+// that the others can lock and not decide. In later rounds of theirs the liars propose the old value with its certificate.
+func (a *adversary) relapse() {
+	round, as := a.turn(a.round)
+	if a.acted[round] || round > a.round+1 {
+		return
+	}
+	a.acted[round] = true
+	to := a.w.others()
+	for _, key := range a.order {
+		if key.phase != quorum.Prevote || key.round >= round || !a.isOwn(key.id) {
+			continue
+		}
+		if by := append(slices.Clone(a.heard[key]), a.evil...); len(by) >= a.w.ring.ids.Q() {
+			a.w.forge(forgery{
+				verb: "forge", as: as, what: "propose", round: round, name: a.w.names[key.id], valid: key.round + 1, by: by, to: to, in: a.soon(),
+			})
+			return
+		}
+	}
+	if a.w.healed {
+		return
+	}
+	a.rng.Shuffle(len(to), func(i, j int) { to[i], to[j] = to[j], to[i] })
+	until := a.w.now + time.Duration(8+a.rng.IntN(8))*time.Second
+	a.w.mutedUntil[to[0]], a.w.deafUntil[to[0]] = until, until
+	in := to[1:max(2, 1+a.w.ring.ids.Q()-len(a.evil))]
+	a.w.forge(forgery{verb: "forge", as: as, what: "propose", round: round, name: a.w.ring.valueName(as, round), to: in, in: 20 * time.Millisecond})
 }
 
 // halfway prevotes with whoever prevotes, and precommits nil: locks, and no decision.
