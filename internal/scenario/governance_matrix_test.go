@@ -87,6 +87,19 @@ func moments() []moment {
 			restart 1 2
 			wait 2s`, end: `
 			lose nothing`},
+		// 1, whose fuse and whose operator speak in every act.
+		{name: "one is quarantined", desk: -1, begin: `
+			back up 1
+			wait 2s
+			user alice withdraws 10 as w0
+			wait within 60s for paid w0
+			put the database of 1 back
+			wait within 20s for found 1
+			chain is down for 2
+			user alice withdraws 12 as w1
+			wait 15s
+			expect height 2 on 0 1 2 3`, end: `
+			chain is back for 2`},
 		{name: "signed and not broadcast", desk: -1, begin: `
 			lose sessions
 			user alice withdraws 10 as w1
