@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"conclave/cmd/conclave/internal/cli"
 	"conclave/node/config"
@@ -25,6 +26,7 @@ type shown struct {
 	Lanes   []quorum.Lane  `json:"lanes"`
 	Fee     common.Address `json:"fee_address"`
 	Dao     common.Address `json:"dao_address"`
+	Vesting []shownVester  `json:"vesting_admins"`
 	Policy  shownPolicy    `json:"policy"`
 	Cutover quorum.Cutover `json:"cutover"`
 	Signed  int            `json:"signed"`
@@ -39,13 +41,22 @@ type shownMember struct {
 	Signed     bool           `json:"signed"`
 }
 
+// shownVester is one who may sign vesting schedules, and for which rows of the Relay's log; Until 0 has no end.
+type shownVester struct {
+	Address common.Address `json:"address"`
+	From    uint64         `json:"from"`
+	Until   uint64         `json:"until"`
+}
+
 type shownPolicy struct {
 	Version uint64      `json:"version"`
 	Hash    common.Hash `json:"hash"`
+	File    string      `json:"file"`
 }
 
 func newNetworkShow(env *cli.Env) *cobra.Command {
 	var home string
+	var policy bool
 	cmd := &cobra.Command{
 		Use: "show (--home DIR | GENESIS)", Short: "Show a genesis document and who signed it", Args: cobra.MaximumNArgs(1),
 		RunE: env.Run(func(_ *cobra.Command, args []string) error {
@@ -57,10 +68,14 @@ func newNetworkShow(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if policy {
+				return env.Print(s.Policy, writeTo([]byte(s.Policy.File)))
+			}
 			return env.Print(s, s.write(env))
 		}),
 	}
 	cmd.Flags().StringVar(&home, "home", "", "show the document that this home joined")
+	cmd.Flags().BoolVar(&policy, "policy", false, "print the policy file in the document, byte for byte")
 	return cmd
 }
 
@@ -122,15 +137,25 @@ func show(g quorum.Genesis) (shown, error) {
 	}
 	s := shown{
 		ID: g.ID(), Name: g.Name, Digest: digest, Quorum: tally.Need, Faults: quorum.Faults(len(g.Members)), Lanes: g.Lanes,
-		Fee: g.FeeAddress, Dao: g.DaoAddress, Policy: shownPolicy{policy.Version, policy.Hash}, Cutover: g.Cutover, Signed: len(tally.Signed), Valid: tally.Enough(),
+		Fee: g.FeeAddress, Dao: g.DaoAddress, Policy: shownPolicy{policy.Version, policy.Hash, g.Policy}, Cutover: g.Cutover, Signed: len(tally.Signed), Valid: tally.Enough(),
 	}
 	for _, m := range g.Members {
 		has := slices.ContainsFunc(tally.Signed, func(x quorum.Member) bool { return x.Address == m.Address })
 		s.Members = append(s.Members, shownMember{m.Name, m.Address, m.Operator, m.Multiaddrs, has})
 	}
+	for _, admin := range g.VestingAdmins {
+		v := shownVester{Address: admin}
+		for _, t := range g.VestingTerms {
+			if t.Admin == admin {
+				v.From, v.Until = t.From, t.Until
+			}
+		}
+		s.Vesting = append(s.Vesting, v)
+	}
 	return s, nil
 }
 
+// write shows everything that a signature under the document agrees to, but the policy's text, which --policy prints.
 func (s shown) write(env *cli.Env) func(io.Writer) error {
 	return func(w io.Writer) error {
 		state := env.Paint(cli.Bad, "not valid yet")
@@ -138,31 +163,60 @@ func (s shown) write(env *cli.Env) func(io.Writer) error {
 			state = env.Paint(cli.Good, "valid")
 		}
 		_, err := fmt.Fprintf(w, "network   %s\nid        %s\nquorum    %d of %d members, %d may fail\npolicy    version %d, %s\nfee       %s\n"+
-			"dao       %s\nsigned    %d of the %d needed: %s\n\n",
-			s.Name, s.ID, s.Quorum, len(s.Members), s.Faults, s.Policy.Version, s.Policy.Hash, s.Fee, s.Dao, s.Signed, s.Quorum, state)
+			"dao       %s\nvesting   %s\nsigned    %d of the %d needed: %s\n\n",
+			s.Name, s.ID, s.Quorum, len(s.Members), s.Faults, s.Policy.Version, s.Policy.Hash, s.Fee, s.Dao, vesters(s.Vesting), s.Signed, s.Quorum, state)
 		if err != nil {
 			return err
 		}
-		var members, lanes [][]string
+		var members [][]string
 		for _, m := range s.Members {
-			members = append(members, []string{m.Name, m.Address.Hex(), m.Operator.Hex(), yesNo(m.Signed)})
+			members = append(members, []string{m.Name, m.Address.Hex(), m.Operator.Hex(), yesNo(m.Signed), strings.Join(m.Multiaddrs, " ")})
 		}
-		if err := env.Table(w, []string{"MEMBER", "NODE", "OPERATOR", "SIGNED"}, members); err != nil {
+		if err := env.Table(w, []string{"MEMBER", "NODE", "OPERATOR", "SIGNED", "REACHED AT"}, members); err != nil {
 			return err
 		}
 		for _, l := range s.Lanes {
-			lanes = append(lanes, []string{l.Network, fmt.Sprint(l.ChainID), asset(l.Token), l.DepositAddress.Hex(), finality(l.Finality)})
+			if err := writeLane(w, l); err != nil {
+				return err
+			}
 		}
-		if _, err := fmt.Fprintln(w); err != nil {
-			return err
-		}
-		if err := env.Table(w, []string{"LANE", "CHAIN", "TOKEN", "DEPOSITS TO", "FINAL"}, lanes); err != nil || s.Cutover.Event == 0 {
-			return err
+		if s.Cutover.Event == 0 {
+			return nil
 		}
 		_, err = fmt.Fprintf(w, "\ncut-over  event %d, root %s\ncarried   %d withdrawals: %v\nvesting   %d records without a signature that today's rows prove\n",
 			s.Cutover.Event, s.Cutover.Root, len(s.Cutover.Carried), s.Cutover.Carried, len(s.Cutover.Vesting))
 		return err
 	}
+}
+
+// writeLane is one lane in full: what is wrong here loses money.
+func writeLane(w io.Writer, l quorum.Lane) error {
+	benefit := "none: each account is paid itself"
+	if l.BenefitContract != (common.Address{}) {
+		benefit = l.BenefitContract.Hex()
+	}
+	_, err := fmt.Fprintf(w, "\nlane      %s\nchain     %d\nasset     %s\ndeposits  %s\nbenefit   %s\nfinal     %s\nasks      %d endpoints, which must agree\nnonce     %d is the payer's first\n",
+		l.Network, l.ChainID, asset(l.Token), l.DepositAddress, benefit, finality(l.Finality), l.MinEndpoints, l.FirstNonce)
+	return err
+}
+
+// vesters names who may sign vesting schedules, and for which rows.
+func vesters(all []shownVester) string {
+	if len(all) == 0 {
+		return "nobody signs schedules"
+	}
+	var out []string
+	for _, v := range all {
+		text := v.Address.Hex()
+		switch {
+		case v.Until != 0:
+			text += fmt.Sprintf(" (events %d to %d)", v.From, v.Until)
+		case v.From != 0:
+			text += fmt.Sprintf(" (from event %d)", v.From)
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
 }
 
 func yesNo(b bool) string {
