@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,9 +28,10 @@ const (
 	lossPercent = 10
 	delay       = 50 * time.Millisecond
 	cutFor      = 30 * time.Second
-	patience    = 3 * time.Minute
+	patience    = 10 * time.Minute // many times what it takes, for busy machines
 	lookEvery   = 500 * time.Millisecond
 	perPhase    = 4
+	lastWords   = 6000 // bytes of each custodian's log, of a test that failed
 )
 
 // story is one network under test: the devnet in the background, and what is asked of its custodians.
@@ -104,10 +106,12 @@ func begin(t *testing.T) *story {
 	}
 	go func() { s.ended <- devnet.Run(ctx, o) }()
 	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-s.ended)
 		if t.Failed() {
 			s.logs()
+		}
+		cancel()
+		if err := <-s.ended; !errors.Is(err, context.Canceled) { // cut short by a failure
+			require.NoError(t, err)
 		}
 	})
 	s.until("the key is made", s.standing)
@@ -361,6 +365,6 @@ func (s *story) say(format string, args ...any) {
 func (s *story) logs() {
 	for i := range custodians {
 		raw, _ := os.ReadFile(filepath.Join(s.dir, fmt.Sprintf("custodian-%d.log", i)))
-		s.Logf("custodian %d: …%s", i, raw[max(0, len(raw)-3000):])
+		s.Logf("custodian %d: …%s", i, raw[max(0, len(raw)-lastWords):])
 	}
 }

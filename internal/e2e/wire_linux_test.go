@@ -34,7 +34,7 @@ func inside(t *testing.T) bool {
 	if why := e2e.Missing(); why != "" {
 		t.Skipf("skipped: %s", why)
 	}
-	args := append([]string{"-test.run", "^" + t.Name() + "$"}, "-test.v", "-test.timeout", "10m")
+	args := append([]string{"-test.run", "^" + t.Name() + "$"}, "-test.v", "-test.timeout", "50m")
 	require.NoError(t, e2e.Again(args...), "the test as it ran in its namespace")
 	return false
 }
