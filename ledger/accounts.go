@@ -166,7 +166,7 @@ const (
 	FreezeMalformedDebit FreezeCode = "malformed-debit"
 	FreezeLateDebit      FreezeCode = "late-debit"
 	FreezeDeposit        FreezeCode = "deposit-contradicted"
-	FreezeOverdraft      FreezeCode = "overdraft" // by withdrawal: ends when that withdrawal is covered
+	FreezeOverdraft      FreezeCode = "overdraft" // by withdrawal: ends when that withdrawal is covered, or decided
 	FreezeHead           FreezeCode = "two-heads"
 	FreezeOperator       FreezeCode = "operator"
 	FreezeAccrual        FreezeCode = "accrual"       // more credits within a window than the policy's ceiling

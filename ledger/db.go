@@ -357,7 +357,9 @@ func (tx *Tx) SpentWID(wid uint64) (s Spent, ok bool, err error) {
 	return s, ok, err
 }
 
-// putSpent records a fate, and books what follows from it. A wid has one fate for ever.
+// putSpent records a fate, and books what follows from it. A wid has one fate for ever. An account that was frozen because
+// this withdrawal was not covered here is freed: nobody judges it again, and what the account asks for next is judged with
+// its debit in the books. Without that a member that was away freezes, while it reads the log, what the others have paid.
 func (tx *Tx) putSpent(s Spent) error {
 	if _, ok, err := tx.SpentWID(s.Content.WID); err != nil || ok {
 		return errors.Join(err, fmt.Errorf("withdrawal %d was decided before", s.Content.WID))
@@ -367,7 +369,8 @@ func (tx *Tx) putSpent(s Spent) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(tx.bookSpent(s), tx.notePaid(s), tx.endObjection(s.Content.WID))
+	_, err = tx.Unfreeze(s.Content.Account, FreezeOverdraft, s.Content.WID)
+	return errors.Join(err, tx.bookSpent(s), tx.notePaid(s), tx.endObjection(s.Content.WID))
 }
 
 // allBuckets lists the buckets of every file of this package.
