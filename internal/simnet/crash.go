@@ -39,6 +39,8 @@ type crasher struct {
 	fails    ledger.Step // see FailDisk
 	broke    bool        // the disk has failed since the process was born
 	cut      *cut        // see PowerCut
+	deadly   bool        // points that are new kill: see CrashAtCommits
+	points   *points
 }
 
 // framesToCrash are the frames of one life's threshold sessions that are interrupted: before the first, and in the middle

@@ -82,7 +82,7 @@ func (c *crasher) step(at ledger.Step) error {
 		}
 		return syscall.EIO
 	case c.cut == nil:
-		return nil
+		return c.dies(at)
 	case at == ledger.StepCommit && c.cut.before == nil:
 		var err error
 		c.cut.before, err = os.ReadFile(c.database)
