@@ -54,7 +54,8 @@ func scriptKey(ts *testscript.TestScript, word string, i int) []byte {
 	return crypto.Keccak256(fmt.Appendf(nil, "conclave script key, holds nothing: %s %d", word, i))
 }
 
-// committee URLVAR: four members, their operators' keys as op0.key to op3.key, two halts that stand, and the API.
+// committee URLVAR [HALTED]: four members, their operators' keys as op0.key to op3.key, two halts that stand since HALTED (unix ms,
+// default 1), and the API.
 func committee(ts *testscript.TestScript, neg bool, args []string) {
 	s := &seat{network: crypto.Keccak256Hash([]byte("a network of scripts")), held: map[common.Hash]quorum.VerifiedAction{}}
 	file := ts.ReadFile(filepath.Join(ts.Getenv("ROOT"), "quorum", "testdata", "policy.toml"))
@@ -63,6 +64,11 @@ func committee(ts *testscript.TestScript, neg bool, args []string) {
 	s.view = node.CommitteeView{Network: s.network, Name: "scripts", Epoch: 1, Height: 9, Need: 3, PolicyVersion: policy.Version,
 		PolicyHash: policy.Hash, PolicyFile: file, Serial: 4, Members: []node.OperatorView{}, Decided: []node.DecidedView{}}
 	s.roster.Epoch = 1
+	halted := uint64(1)
+	if len(args) > 1 {
+		halted, err = strconv.ParseUint(args[1], 10, 64)
+		ts.Check(err)
+	}
 	for i := range 4 {
 		op, err := crypto.ToECDSA(scriptKey(ts, "operator", i))
 		ts.Check(err)
@@ -75,7 +81,7 @@ func committee(ts *testscript.TestScript, neg bool, args []string) {
 		if i > 1 {
 			continue
 		}
-		h := quorum.Halt{Epoch: 1, Counter: 3, Code: "operator", Reason: "strange debits", Time: 1}
+		h := quorum.Halt{Epoch: 1, Counter: 3, Code: "operator", Reason: "strange debits", Time: halted}
 		halt, err := quorum.Sign(key, s.network, h)
 		ts.Check(err)
 		s.view.Halts = append(s.view.Halts, node.HaltView{ID: h.ID(s.network, m.Address), Member: m.Address, Name: m.Name, Scope: "all",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"conclave/cmd/conclave/internal/cli"
 	"conclave/node"
@@ -59,19 +60,23 @@ func (r *resume) run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	body, err := r.body(c)
+	halts, err := r.chosen(c)
 	if err != nil {
 		return err
 	}
-	a, err := next(c, body)
+	a, err := next(c, quorum.NewResume(c.Network, halts, r.why))
 	if err != nil {
 		return err
 	}
-	return r.sign(env, fmt.Sprintf("conclave resume --halts %s --reason %q", r.halts, r.why), c, a)
+	if err := r.sign(env, fmt.Sprintf("conclave resume --halts %s --reason %q", r.halts, r.why), c, a); err != nil {
+		return err
+	}
+	r.noteTooEarly(env, c, halts)
+	return nil
 }
 
-// body lists the chosen halts. They are carried as their members signed them.
-func (r *resume) body(c node.CommitteeView) (quorum.Resume, error) {
+// chosen are the halts to clear, as their members signed them.
+func (r *resume) chosen(c node.CommitteeView) ([]quorum.Signed[quorum.Halt], error) {
 	wanted := map[common.Hash]bool{}
 	for _, id := range strings.Split(r.halts, ",") {
 		if r.halts != "all" {
@@ -89,22 +94,43 @@ func (r *resume) body(c node.CommitteeView) (quorum.Resume, error) {
 		}
 		raw, err := hex.DecodeString(strings.TrimPrefix(h.Statement, "0x"))
 		if err != nil {
-			return quorum.Resume{}, fmt.Errorf("halt %s: %w", h.ID, err)
+			return nil, fmt.Errorf("halt %s: %w", h.ID, err)
 		}
 		s, err := quorum.Open[quorum.Halt](c.Network, members, raw)
 		if err != nil {
-			return quorum.Resume{}, cli.Errorf(cli.Refused, "do not sign; ask another node", "halt %s: %w", h.ID, err)
+			return nil, cli.Errorf(cli.Refused, "do not sign; ask another node", "halt %s: %w", h.ID, err)
 		}
 		chosen = append(chosen, s)
 		delete(wanted, s.Body().ID(c.Network, s.Signer()))
 	}
 	for id := range wanted {
-		return quorum.Resume{}, cli.Errorf(cli.Usage, "`conclave resume --halts all` takes those that stand", "no halt %s stands at this node", id)
+		return nil, cli.Errorf(cli.Usage, "`conclave resume --halts all` takes those that stand", "no halt %s stands at this node", id)
 	}
 	if len(chosen) == 0 {
-		return quorum.Resume{}, cli.Errorf(cli.Usage, "", "no halt stands at this node")
+		return nil, cli.Errorf(cli.Usage, "", "no halt stands at this node")
 	}
-	return quorum.NewResume(c.Network, fewest(chosen), r.why), nil
+	return fewest(chosen), nil
+}
+
+// noteTooEarly says that a signature of now does not count yet: the operators are to look at the halts for a while first. The
+// median of their times decides, so one that came too early can still be made up for by others.
+func (r *resume) noteTooEarly(env *cli.Env, c node.CommitteeView, halts []quorum.Signed[quorum.Halt]) {
+	p, err := quorum.ParsePolicy([]byte(c.PolicyFile))
+	if err != nil {
+		return // a newer node's policy; the node itself says when it is too early
+	}
+	var times []uint64
+	for _, h := range halts {
+		times = append(times, h.Body().Time)
+	}
+	signed := r.at
+	if signed == 0 {
+		signed = uint64(time.Now().UnixMilli())
+	}
+	if ripe := quorum.LowerMedian(times) + uint64(p.ResumeDelay.Milliseconds()); signed < ripe {
+		env.Note("too early: the policy lets operators end these halts from %s; sign then, or again then",
+			time.UnixMilli(int64(ripe)).UTC().Format(time.RFC3339))
+	}
 }
 
 // fewest leaves as many halts as one RESUME can list: of the members with fewest of them first, so that one that halts
