@@ -55,6 +55,7 @@ func haltKey(signer common.Address, counter uint64) []byte { return join(signer[
 
 // TripFuse stops this node: from the commit on it gives no verdict and no READY and joins no signing session, across
 // restarts. It signs and returns the HALT. A fuse that is blown already, for the same scope and code, returns those bytes.
+// While nothing may be signed there are no bytes: the fuse stands, and is to be tripped again when the node speaks.
 func (tx *Tx) TripFuse(body quorum.Halt, sign func(quorum.Halt) (quorum.Signed[quorum.Halt], error)) ([]byte, error) {
 	if err := body.Check(); err != nil {
 		return nil, fmt.Errorf("halt: %w", err)
@@ -64,9 +65,12 @@ func (tx *Tx) TripFuse(body quorum.Halt, sign func(quorum.Halt) (quorum.Signed[q
 		return nil, err
 	}
 	for _, h := range own {
-		if h.Halt.Scope == body.Scope && h.Halt.Target == body.Target && h.Halt.Code == body.Code {
+		if sameFuse(h.Halt, body) && (len(h.Raw) > 0 || errors.Is(tx.MaySpeak(), ErrAsking)) {
 			return h.Raw, nil
 		}
+	}
+	if errors.Is(tx.MaySpeak(), ErrAsking) {
+		return nil, tx.postpone(body)
 	}
 	// The own record is found by bucketHalts; the counter alone is its index.
 	s, err := say(tx, bucketSelf, []byte("last-halt"), func(counter uint64) quorum.Halt {
@@ -79,17 +83,20 @@ func (tx *Tx) TripFuse(body quorum.Halt, sign func(quorum.Halt) (quorum.Signed[q
 	if _, err := tx.putHalt(s); err != nil {
 		return nil, err
 	}
+	if err := tx.dropPostponed(func(h quorum.Halt) bool { return sameFuse(h, body) }); err != nil {
+		return nil, err
+	}
 	return s.Bytes(), tx.Audit("halted", fmt.Sprintf("%s %s: %s", body.Scope, body.Code, body.Reason))
 }
 
-// OwnHalts returns this node's halts that stand, oldest first.
+// OwnHalts returns this node's halts that stand: those that are not signed yet, then the others, oldest first.
 func (tx *Tx) OwnHalts() ([]HaltRecord, error) {
 	self, ok := tx.Self()
-	if !ok {
-		return nil, nil
+	out, err := tx.postponedRecords(self)
+	if err != nil || !ok {
+		return out, err
 	}
-	var out []HaltRecord
-	err := tx.haltsOf(self[:], func(h HaltRecord) error {
+	err = tx.haltsOf(self[:], func(h HaltRecord) error {
 		if h.Stands() {
 			out = append(out, h)
 		}
@@ -123,8 +130,14 @@ func (tx *Tx) ClearHalt(reason string, sign func(quorum.Clear) (quorum.Signed[qu
 			return nil, errors.Join(err, ErrNetworkHalted)
 		}
 	}
+	if err := tx.dropPostponed(func(quorum.Halt) bool { return true }); err != nil {
+		return nil, err
+	}
 	var raws [][]byte
 	for _, h := range own {
+		if len(h.Raw) == 0 {
+			continue // nobody heard of it
+		}
 		s, err := say(tx, bucketSelf, []byte("last-clear"), func(counter uint64) quorum.Clear {
 			return quorum.Clear{Epoch: tx.epoch(), Counter: counter, Halt: h.ID, Reason: reason, Time: nowMS()}
 		}, sign)

@@ -56,6 +56,15 @@ func alertLane(code, network string, err error) Alert {
 func (c *core) recallHalts() {
 	standing := map[string]Alert{}
 	err := c.led.View(func(tx *ledger.Tx) error {
+		postponed, err := tx.Postponed()
+		if err != nil {
+			return err
+		}
+		for _, h := range postponed {
+			a := alertFuse(h.Code, h.Reason)
+			a.Key = codeFuse
+			standing[a.Key] = a
+		}
 		return tx.Halts(func(h ledger.HaltRecord) error {
 			if !h.Stands() {
 				return nil

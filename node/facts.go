@@ -179,18 +179,11 @@ func (c *core) hearClear(s quorum.Signed[quorum.Clear]) {
 
 // trip blows this node's fuse: durable first, then everyone is told.
 func (c *core) trip(code, reason string) {
-	if c.question.closed {
-		c.question.trips[code] = reason // nothing is signed meanwhile
-		return
-	}
 	_ = c.tripScope(quorum.ScopeAll, "", code, reason) // the core stops by itself when it fails
 }
 
 // tripScope fails when no more lanes and accounts can be halted. Whatever else goes wrong stops the node.
 func (c *core) tripScope(scope quorum.Scope, target, code, reason string) error {
-	if c.question.closed {
-		return ledger.ErrAsking
-	}
 	var raw []byte
 	body := quorum.Halt{
 		Epoch: c.state.Roster.Epoch, Scope: scope, Target: target, Code: quorum.ClipText(code), Reason: quorum.ClipText(reason),
@@ -210,7 +203,9 @@ func (c *core) tripScope(scope quorum.Scope, target, code, reason string) error 
 		return err
 	}
 	c.alerts.raise(alertFuse(code, reason))
-	c.publish(topicFacts, raw)
+	if raw != nil {
+		c.publish(topicFacts, raw)
+	}
 	c.signer.reconsider(c)
 	return nil
 }

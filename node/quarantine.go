@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"go.uber.org/zap"
 
 	"conclave/ledger"
+	"conclave/quorum"
 )
 
 const (
@@ -38,7 +37,6 @@ type question struct {
 	answers map[common.Address]heardBack
 	pending map[common.Address]bool
 	next    map[common.Address]time.Time
-	trips   map[string]string // fuses that blew meanwhile: code and reason
 
 	record       ledger.Quarantine // the last one; Since is 0 without
 	noVerdicts   bool              // the record bars them, as of the last decision
@@ -48,7 +46,7 @@ type question struct {
 
 // beginQuestion is called at the start, before anything may leave.
 func (c *core) beginQuestion() error {
-	c.question = question{begun: true, closed: true, trips: map[string]string{}}
+	c.question = question{begun: true, closed: true}
 	c.question.anew(c.now())
 	if err := c.reviewQuarantine(); err != nil {
 		return fmt.Errorf("recall quarantine: %w", err)
@@ -212,12 +210,21 @@ func (c *core) speakUp() {
 	c.alerts.recover(codeUnanswered)
 	c.log.Info("others told how far this node has spoken", zap.Int("answers", len(q.answers)), zap.Duration("after", c.now().Sub(q.since)))
 	c.nextView = time.Time{}
-	for _, code := range slices.Sorted(maps.Keys(q.trips)) {
-		c.trip(code, q.trips[code])
-	}
-	clear(q.trips)
+	c.tripPostponed()
 	c.rejoin()
 	c.signer.reconsider(c)
+}
+
+// tripPostponed tells the others of the fuses that blew while nothing could be signed.
+func (c *core) tripPostponed() {
+	var all []quorum.Halt
+	if err := c.led.View(func(tx *ledger.Tx) (err error) { all, err = tx.Postponed(); return err }); err != nil {
+		c.stop(err)
+		return
+	}
+	for _, h := range all {
+		_ = c.tripScope(h.Scope, h.Target, h.Code, h.Reason) // the core stops by itself when it fails
+	}
 }
 
 // rejoin takes the running height up from the ledger: what came by while this node was silent is sent again by protocol.

@@ -33,7 +33,7 @@ type Status struct {
 	Keygen  *KeygenStatus  `json:"keygen,omitempty"`
 	Halted  bool           `json:"halted"`
 	Silence *SilenceStatus `json:"silence,omitempty"` // what this node may not sign; absent when nothing is barred
-	Refused []Refused      `json:"refused"` // members' messages that broke their contract
+	Refused []Refused      `json:"refused"`           // members' messages that broke their contract
 	Reasons []Reason       `json:"reasons"`
 }
 
@@ -278,13 +278,18 @@ func (n *Node) reasons(s Status) []Reason {
 		out = append(out, Reason{Code: "no-key", Text: text})
 	}
 	if s.Halted {
-		out = append(out, Reason{Code: "halted", Text: "this node's fuse or f+1 halts stop verdicts and signing", Hint: "see conclave alerts; conclave resume --local clears this node's own fuse"})
+		out = append(out, Reason{Code: "halted", Text: "this node's fuse or f+1 halts stop verdicts and signing", Hint: "conclave resume --local mends this node's own fuse; once f+1 members halted, q operators sign conclave resume --halts all"})
 	}
 	out = append(out, s.Silence.reasons(s)...)
 	if s.Books.Held {
 		out = append(out, Reason{Code: "intake-held", Text: "debits without credit exceed the policy's maximum: no further event is booked", Hint: "see conclave alerts"})
 	}
-	return append(out, n.alerts.reasons()...)
+	for _, r := range n.alerts.reasons() {
+		if s.Silence == nil || (r.Code != codeQuarantined && r.Code != codeUnanswered) { // said above, with what ends it
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // notReady lists the reasons that make a node unready, as opposed to those that an operator should merely know.

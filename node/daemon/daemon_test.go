@@ -215,7 +215,6 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 		}, Setup, "vault", "restore the vault"},
 		"lost books":      {func(t *testing.T, dir string, _ *Options) { putShare(t, dir) }, Refused, "ledger.db is gone", "put the newest copy"},
 		"another network": {func(t *testing.T, dir string, _ *Options) { books(t, dir, common.Hash{7}) }, Setup, "another network", "another home"},
-		"rolled back":     {func(t *testing.T, dir string, _ *Options) { rollBack(t, dir) }, Refused, "older than what this node has already said", "newest"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := copyHome(t, template)
@@ -312,6 +311,27 @@ func call(t *testing.T, url, method string) (out struct{ Result json.RawMessage 
 	defer func() { require.NoError(t, res.Body.Close()) }()
 	require.NoError(t, json.NewDecoder(res.Body).Decode(&out))
 	return out
+}
+
+// An older database does not keep a node from starting: it follows the others, and says why it is silent.
+func TestAnOlderCopyStartsInQuarantine(t *testing.T) {
+	dir := newHome(t)
+	rollBack(t, dir)
+	d, end := start(t, options(dir))
+	var s node.Status
+	require.NoError(t, json.Unmarshal(call(t, d.URL(), "custodian_status").Result, &s))
+	require.NotNil(t, s.Silence)
+	require.True(t, s.Silence.Asking && s.Silence.Quarantined)
+	require.Contains(t, s.Silence.Reason, "older than what this node has already said")
+	require.Equal(t, 2, s.Silence.Needed)
+	require.Len(t, s.Silence.Silent, 3)
+	codes := map[string]string{}
+	for _, r := range s.Reasons {
+		codes[r.Code] = r.Hint
+	}
+	require.Contains(t, codes, "asking")
+	require.Contains(t, codes["quarantined"], "all of them are needed")
+	end()
 }
 
 func TestRunServesAndEnds(t *testing.T) {

@@ -54,7 +54,6 @@ var known = []struct {
 	{quorum.ErrLooser, Setup, "an overlay only tightens the policy in force: change the key, or drop it; the policy's own rule holds anyway"},
 	{ledger.ErrLocked, Setup, "another `conclave run` or `keygen` serves this home: end it first"},
 	{ledger.ErrSchema, Setup, "run the version of conclave that wrote it, or a later one"},
-	{ledger.ErrRolledBack, Refused, "an older copy of data/ was put back: put the newest one back; signing from an old one could pay twice"},
 	{ledger.ErrCorrupt, Refused, "restore data/ from a copy that was taken while the node was down, the newest there is"},
 }
 
