@@ -95,25 +95,34 @@ func (r *recorder) part(round uint64, kind quorum.Kind, sides []int) {
 func (r *recorder) text() []string { return append(slices.Clone(r.lines), r.tail...) }
 
 // replay plays commands and returns what broke, a panic included.
-func replay(lines []string, spoil func(*world)) (broken string) {
+func replay(lines []string, spoil func(*world)) string {
+	broken, _ := replayed(lines, spoil)
+	return broken
+}
+
+// replayed also says how many things happened.
+func replayed(lines []string, spoil func(*world)) (broken string, steps int) {
 	s := newScenario()
 	s.quiet, s.spoil = true, spoil
 	defer func() {
 		if r := recover(); r != nil {
 			broken = fmt.Sprintf("panic: %v", r)
 		}
+		if s.w != nil {
+			steps = s.w.steps
+		}
 	}()
 	if _, err := s.play(strings.Join(lines, "\n")); err != nil {
-		return "error: " + err.Error()
+		return "error: " + err.Error(), 0
 	}
 	if len(s.w.broken) > 0 {
-		return s.w.broken[0]
+		return s.w.broken[0], 0
 	}
-	return ""
+	return "", 0
 }
 
-// mostReplays bounds how long a schedule is made smaller.
-const mostReplays = 1500
+// mostSteps bounds how long a schedule is made smaller: some ten seconds. One that is stuck steps until patience ends.
+const mostSteps = 3_000_000
 
 // shrink leaves out commands as long as the same rule breaks: in halves, quarters, down to single ones, until none can go
 // any more; then it shortens the time.
@@ -122,11 +131,15 @@ func shrink(lines []string, spoil func(*world)) []string {
 	if rule == "" {
 		return lines
 	}
-	left := mostReplays
+	left := mostSteps
 	fails := func(lines []string) bool {
-		left--
-		got, _, _ := strings.Cut(replay(lines, spoil), ":")
-		return left > 0 && got == rule
+		if left <= 0 {
+			return false
+		}
+		broken, steps := replayed(lines, spoil)
+		left -= steps
+		got, _, _ := strings.Cut(broken, ":")
+		return got == rule
 	}
 	for chunk := (len(lines) + 1) / 2; chunk > 0; {
 		before := len(lines)

@@ -198,8 +198,9 @@ func finish(w *world, d time.Duration, r *recorder) {
 	w.settle(patience)
 }
 
-// patience is how long we wait after healing before a height counts as stuck.
-const patience = 5 * time.Minute
+// patience is how long we wait after healing before a height counts as stuck: f+2 rounds after any that these schedules reach
+// take less.
+const patience = 3 * time.Minute
 
 // chaos is a network with a character: how much it loses, how long it takes, what comes twice, and who cannot hear whom
 // for a while.

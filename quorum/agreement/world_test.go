@@ -20,6 +20,7 @@ type world struct {
 	nodes []*node       // the members in order, then further copies of some of them
 	wire  wire
 	seq   int
+	steps int // things that happened
 	names map[common.Hash]string
 
 	// What the network and the machines do to us. Nil: nothing.
@@ -161,6 +162,7 @@ const never = time.Duration(math.MaxInt64)
 
 // step does the next thing that is due before the deadline, and reports whether there was one.
 func (w *world) step(until time.Duration) bool {
+	w.steps++
 	var due *node
 	at := until
 	for _, n := range w.nodes {
