@@ -237,6 +237,7 @@ func (l *lives) ranges() {
 // high-water file, and before anybody hears of it. In the end it has what the others have, who never died, and said
 // everything once.
 func TestACrashBetweenEveryTwoDurableSteps(t *testing.T) {
+	known(t)
 	key, err := LoadFixture()
 	require.NoError(t, err)
 	synctest.Test(t, func(t *testing.T) {
