@@ -119,6 +119,21 @@ func ErrorsMarkdown() string {
 		fmt.Fprintf(&b, "| %d | %s | %s | %s |\n", r.code, r.name, r.meaning, r.hint)
 	}
 	b.WriteString("\nOutside JSON-RPC the HTTP door answers 403 to a foreign Host or Origin, 404 and 405 to other paths and methods, 413 to a\n" +
-		"request that is too large, 415 to a body that is not `application/json`, and 503 on /healthz and /readyz.\n")
+		"request that is too large, 415 to a body that is not `application/json`, and 503 on /healthz and /readyz.\n" + exitCodes)
 	return b.String()
 }
+
+// exitCodes is what a script sees of the command, which turns the codes above into these.
+const exitCodes = `
+## Exit codes of the command
+
+Each failure is one line on stderr and, where something can be done, a line that begins with "hint:".
+
+| code | means | for instance |
+|---|---|---|
+| 0 | done | |
+| 1 | failed | no node answers; the disk is full; the node says that what was asked for is unknown |
+| 2 | usage or configuration: the same again fails again | a wrong flag; a wrong password; a key file that others can read; "the database is in use by another process", when a second process is started on one home: the first one goes on, untouched |
+| 3 | refused by a rule or for want of a quorum | signatures are missing; f+1 members have halted; the books are unsound |
+| 4 | sealed: no verb of this version gives it | |
+`
