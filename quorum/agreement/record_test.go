@@ -121,8 +121,8 @@ func replayed(lines []string, spoil func(*world)) (broken string, steps int) {
 	return "", 0
 }
 
-// mostSteps bounds how long a schedule is made smaller: some ten seconds. One that is stuck steps until patience ends.
-const mostSteps = 3_000_000
+// mostSteps bounds how long a schedule is made smaller: a few seconds. One that is stuck steps until patience ends.
+const mostSteps = 1_000_000
 
 // shrink leaves out commands as long as the same rule breaks: in halves, quarters, down to single ones, until none can go
 // any more; then it shortens the time.

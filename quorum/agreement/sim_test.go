@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,14 +74,20 @@ func campaign(t *testing.T, what string, first uint64, count int, play func(seed
 	began := time.Now()
 	workers := min(runtime.GOMAXPROCS(0), 4)
 	parts := make([]result, workers)
-	var wg sync.WaitGroup
+	var (
+		wg    sync.WaitGroup
+		found atomic.Bool // one is enough: making it smaller takes longer than finding it
+	)
 	for part := range workers {
 		wg.Go(func() {
 			mine := &parts[part]
 			mine.strategies = map[string]int{}
-			for i := part; i < count && !t.Failed(); i += workers {
+			for i := part; i < count && !found.Load(); i += workers {
 				seed := first + uint64(i)
 				w, broken := try(seed, play)
+				if broken != "" && !found.CompareAndSwap(false, true) {
+					return
+				}
 				if broken != "" {
 					mine.violations++
 					t.Errorf("%s seed %d: %s", what, seed, present(what, seed, broken, play))
