@@ -51,6 +51,8 @@ type generator struct {
 	owed     []string       // who must be paid in the end
 	requests int
 	turned   int  // the member that is not honest; 0: none, else its index and one
+	saved    int  // the member with a backup; likewise
+	restored bool // the backup was put back
 	down     bool // the Relay answers nobody
 	dear     bool // nobody can afford a transaction
 }
@@ -175,7 +177,9 @@ func effects() []string {
 
 func (g *generator) machines() {
 	who := g.honest()
-	switch g.dice.IntN(7) {
+	switch g.dice.IntN(9) {
+	case 7, 8:
+		g.disks(who)
 	case 0:
 		g.line("kill %d", who)
 	case 1:
@@ -190,6 +194,20 @@ func (g *generator) machines() {
 		g.line("clock of %d is %dms %s", who, 1+g.dice.IntN(4000), g.pick("ahead", "behind"))
 	default:
 		g.line("whoever is dead starts")
+	}
+}
+
+// disks saves a disk, and later puts it back. Who comes back with an older disk is one of the f until the operators say so.
+func (g *generator) disks(who int) {
+	switch {
+	case g.turned > 0 || g.restored:
+		g.line("restart %d", who)
+	case g.saved == 0:
+		g.saved = who + 1
+		g.line("back up %d", who)
+	default:
+		g.restored = true
+		g.line("put the %s of %d back", g.pick("database", "whole disk"), g.saved-1)
 	}
 }
 

@@ -30,7 +30,7 @@ func (c *Custodian) CrashBefore(words string) {
 	c.crash.once = words
 }
 
-// FailDisk makes the next commit of a custodian fail at a step, with an error that says so.
+// FailDisk makes the next commit of a custodian's core fail at a step, with an error that says so: there is what it signs.
 func (c *Custodian) FailDisk(at ledger.Step) {
 	c.crash.mu.Lock()
 	defer c.crash.mu.Unlock()
@@ -44,7 +44,7 @@ type cut struct {
 	before []byte      // the database as the last sync left it; nil until the commit begins
 }
 
-// PowerCut takes the power from a custodian during its next commit, or after a while without one. What the last sync of
+// PowerCut takes the power from a custodian during its core's next commit, or after a while without one. What the last sync of
 // its disk made durable is still there, of the interrupted commit any part of its sectors; the seed says which.
 func (w *World) PowerCut(c *Custodian, seed uint64) error {
 	if !c.Running() {
@@ -74,7 +74,7 @@ func (c *crasher) step(at ledger.Step) error {
 	switch {
 	case c.shut:
 		return errDead
-	case c.fails == at:
+	case c.fails == at && onCore():
 		c.fails, c.broke = "", true
 		c.w.Tracef("%s: the disk fails at %s", c.name, at)
 		if at == ledger.StepCommit {
@@ -84,6 +84,9 @@ func (c *crasher) step(at ledger.Step) error {
 	case c.cut == nil:
 		return c.dies(at)
 	case at == ledger.StepCommit && c.cut.before == nil:
+		if !onCore() {
+			return nil
+		}
 		var err error
 		c.cut.before, err = os.ReadFile(c.database)
 		return err
@@ -228,11 +231,4 @@ func (w *World) RequestsOf(name string) (out []*Request) {
 		}
 	}
 	return out
-}
-
-// Lives reports whether the process has not been struck.
-func (c *Custodian) Lives() bool {
-	c.crash.mu.Lock()
-	defer c.crash.mu.Unlock()
-	return c.Running() && !c.crash.shut && !c.crash.broke
 }
