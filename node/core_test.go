@@ -91,14 +91,14 @@ type lab struct {
 	wire *wire
 }
 
-func newLab(t testing.TB) *lab {
-	l := newBareLab(t)
+func newLab(t testing.TB, watch ...ledger.Steps) *lab {
+	l := newBareLab(t, watch...)
 	l.found()
 	return l
 }
 
 // newBareLab is a lab before its founding.
-func newBareLab(t testing.TB) *lab {
+func newBareLab(t testing.TB, watch ...ledger.Steps) *lab {
 	l := &lab{t: t, wire: &wire{asked: make(chan common.Address, 16)}}
 	g := quorum.Genesis{
 		Version: quorum.GenesisVersion, Name: "testnet", FeeAddress: common.Address{0xfe}, DaoAddress: common.Address{0xda}, Policy: testPolicy,
@@ -119,7 +119,7 @@ func newBareLab(t testing.TB) *lab {
 	require.NoError(t, g.Check())
 	state, err := batch.NewState(g)
 	require.NoError(t, err)
-	led, err := ledger.Open(t.TempDir(), g.ID())
+	led, err := ledger.OpenWatched(t.TempDir(), g.ID(), slices.Concat(watch, []ledger.Steps{nil})[0])
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, led.Close()) })
 	log := zap.NewNop()
