@@ -43,9 +43,10 @@
 // A crash may come anywhere in between; start again with [Resume] and [Begin]. If the transaction fails, drop
 // the State: it is ahead of the disk.
 //
-// Keep the value of every proposal and vote of ours until the height is decided, and serve it by id. Judge each value
-// before giving it in, by the decisions below this height alone. Give a certificate that came beside a message in before
-// the message. Give only own statements back that this State asked for; what else bears our name shows up as Foreign.
+// Keep the value of every proposal and vote of ours, and the valid value of the record, until the height is decided, and serve
+// it by id. Judge each value before giving it in, by the decisions below this height alone. Give a certificate that came
+// beside a message in before the message. Give only own statements back that this State asked for; what else bears our name
+// shows up as Foreign.
 //
 // # What will hurt you
 //
