@@ -12,8 +12,12 @@ import (
 	"conclave/tss"
 )
 
-func alertFuse(code, reason string) Alert {
-	return Alert{Code: codeFuse, Text: "this node halted itself: " + code + ": " + reason, Hint: "find the cause, then: conclave resume --local"}
+func alertFuse(h quorum.Halt) Alert {
+	what := "itself"
+	if h.Scope != quorum.ScopeAll {
+		what = fmt.Sprintf("%s %s", h.Scope, h.Target)
+	}
+	return Alert{Code: codeFuse, Text: fmt.Sprintf("this node halted %s: %s: %s", what, h.Code, h.Reason), Hint: "find the cause, then: conclave resume --local"}
 }
 
 func alertHalt(by common.Address, h quorum.Halt) Alert {
@@ -61,7 +65,7 @@ func (c *core) recallHalts() {
 			return err
 		}
 		for _, h := range postponed {
-			a := alertFuse(h.Code, h.Reason)
+			a := alertFuse(h)
 			a.Key = codeFuse
 			standing[a.Key] = a
 		}
@@ -71,7 +75,7 @@ func (c *core) recallHalts() {
 			}
 			a := alertHalt(h.Signer, h.Halt)
 			if h.Signer == c.self {
-				a = alertFuse(h.Halt.Code, h.Halt.Reason)
+				a = alertFuse(h.Halt)
 				a.Key = codeFuse
 			}
 			standing[a.Key] = a

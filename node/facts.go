@@ -202,7 +202,7 @@ func (c *core) tripScope(scope quorum.Scope, target, code, reason string) error 
 		c.stop(fmt.Errorf("trip fuse: %w", err))
 		return err
 	}
-	c.alerts.raise(alertFuse(code, reason))
+	c.alerts.raise(alertFuse(body))
 	if raw != nil {
 		c.publish(topicFacts, raw)
 	}
