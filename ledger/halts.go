@@ -80,10 +80,10 @@ func (tx *Tx) TripFuse(body quorum.Halt, sign func(quorum.Halt) (quorum.Signed[q
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tx.putHalt(s); err != nil {
+	if err := tx.dropPostponed(func(h quorum.Halt) bool { return sameFuse(h, body) }); err != nil {
 		return nil, err
 	}
-	if err := tx.dropPostponed(func(h quorum.Halt) bool { return sameFuse(h, body) }); err != nil {
+	if _, err := tx.putHalt(s); err != nil {
 		return nil, err
 	}
 	return s.Bytes(), tx.Audit("halted", fmt.Sprintf("%s %s: %s", body.Scope, body.Code, body.Reason))
