@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("campaign.schedules", 16, "how many schedules to play")
+	schedules = flag.Int("campaign.schedules", 12, "how many schedules to play")
 	first     = flag.Uint64("campaign.seed", 0, "the first seed; the others follow. 0: a random one, which is printed")
 	replay    = flag.String("campaign.replay", "", "a file with one schedule, played instead")
 	repeat    = flag.Int("campaign.repeat", 0, "play the schedule of the first seed so often and compare the traces")

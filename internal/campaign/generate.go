@@ -22,7 +22,7 @@ const (
 func Generate(seed uint64) string { return generate(seed, moreSteps) }
 
 func generate(seed uint64, more int) string {
-	g := &generator{dice: rand.New(rand.NewPCG(seed, 0)), left: map[string]int{}, owed: []string{"alice", "bob", "carol"}}
+	g := &generator{dice: rand.New(rand.NewPCG(seed, 0)), left: map[string]int{}, asked: map[string]bool{}, owed: []string{"alice", "bob", "carol"}}
 	g.line("# Seed %d.", seed)
 	g.line("nodes %d", members)
 	if g.one(3) {
@@ -48,7 +48,8 @@ type generator struct {
 	text strings.Builder
 
 	left     map[string]int // coins that the Relay surely lets a user withdraw
-	owed     []string       // who must be paid in the end
+	asked    map[string]bool
+	owed     []string // who must be paid in the end
 	requests int
 	turned   int  // the member that is not honest; 0: none, else its index and one
 	saved    int  // the member with a backup; likewise
@@ -139,7 +140,13 @@ func (g *generator) people() {
 		g.left[name] -= 2
 		g.line("user %s pays 2 for a task", name)
 	default:
-		coins := 4 + g.dice.IntN(most-4)
+		// Never twice the same amount: within one second that would be one message, and the second request is refused.
+		coins := 5 + g.dice.IntN(most-4)
+		if g.asked[fmt.Sprint(name, coins)] {
+			g.earn(name)
+			return
+		}
+		g.asked[fmt.Sprint(name, coins)] = true
 		g.left[name] -= coins + tariffCoins
 		g.requests++
 		g.line("user %s withdraws %d as w%d", name, coins, g.requests)

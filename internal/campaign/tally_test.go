@@ -36,7 +36,7 @@ func (y *tally) add(text string, trace []string, r simnet.Report, err error) {
 	y.decisions, y.paid, y.said, y.equal = y.decisions+r.Decisions, y.paid+r.Paid, y.said+r.Said, y.equal+r.Equal
 	for _, l := range strings.Split(text, "\n") {
 		for _, kind := range exercised() {
-			if strings.HasPrefix(l, kind+" ") {
+			if strings.HasPrefix(l+" ", kind+" ") {
 				y.lines[kind]++
 			}
 		}

@@ -14,7 +14,31 @@
 // What you owe it. Make the World inside the bubble that uses it, call it from one goroutine, and Close it before the
 // bubble ends.
 //
-// What will hurt you. The key is published and the network is born founded: the ceremony is package tss's to test. Each link has a latency of its own, so that little happens
-// at one moment; of what does, the order is the scheduler's, so a run is not repeatable to the byte: expect outcomes,
-// never exact times.
+// What will hurt you. The key is published and the network is born founded: the ceremony is package tss's to test. Each link has
+// a latency of its own, and Config.Stagger gives each custodian moments of its own, so that little happens at one moment;
+// of what does, the order is the scheduler's, so a run is not repeatable to the byte: expect outcomes, never exact times. A power cut is a
+// model of a disk: the database as its last sync left it, and any part of the commit that was interrupted.
+//
+// Which invariant is compared where. "Disk" is what a node's own check command runs too, ledger's CheckBooks, CheckProtocol and
+// Rollback, on each custodian's disk; "all disks" is [World.Check]; "wire" is every statement at the moment at which it is
+// sent, and "outside" the chain and the Relay's true log, both asked by [World.CheckNow] while custodians run.
+//
+//	I1  disk; all disks: one decision per height
+//	I2  disk; wire; all disks hold every counted statement that was sent
+//	I3  not here: agreement's own simulator sees locks
+//	I4  disk; wire; all disks: nobody approved another content than the decided one
+//	I5  all disks: a decided item's honest approvals stand on their signers' disks, at least q−f of them
+//	I6  disk; all disks: one item per withdrawal
+//	I7  disk; all disks: one batch per slot, one payload per fee step
+//	I8  outside: one payment per request, no more than was truly earned; all disks: no more than q−f of them count
+//	I9  disk; all disks: the payer's balance to the wei
+//	I10 all disks: every transaction of the payer was decided
+//	I11 disk; outside; all disks: no nonce is missing
+//	I12 disk; wire: one statement per counter; each time a process ends, its disk has not gone back
+//	I13 disk; all disks: equal logs, decisions and freezes, equal books
+//	I14 all disks: no verdict and no READY between a halt of everything and its end; quarantine is for stories to watch
+//	I15 not here
+//	I16 for stories with strangers and puppets
+//	I17 for stories and schedules, by waiting; all disks: a bound of sessions per fee step
+//	I18 not here
 package simnet
