@@ -98,13 +98,16 @@ func newLab(t testing.TB, watch ...ledger.Steps) *lab {
 }
 
 // newBareLab is a lab before its founding.
-func newBareLab(t testing.TB, watch ...ledger.Steps) *lab {
+func newBareLab(t testing.TB, watch ...ledger.Steps) *lab { return newLabOf(t, 4, 0, watch...) }
+
+// newLabOf is a bare lab of one of n members.
+func newLabOf(t testing.TB, n, self int, watch ...ledger.Steps) *lab {
 	l := &lab{t: t, wire: &wire{asked: make(chan common.Address, 16)}}
 	g := quorum.Genesis{
 		Version: quorum.GenesisVersion, Name: "testnet", FeeAddress: common.Address{0xfe}, DaoAddress: common.Address{0xda}, Policy: testPolicy,
 		Lanes: []quorum.Lane{{Network: "devnet", ChainID: 1337, Way: quorum.WaySingle, DepositAddress: common.Address{0xde}, MinEndpoints: 1}},
 	}
-	for i := range 4 {
+	for i := range n {
 		key := testKey("member", i)
 		l.keys = append(l.keys, key)
 		g.Members = append(g.Members, quorum.Member{
@@ -124,7 +127,7 @@ func newBareLab(t testing.TB, watch ...ledger.Steps) *lab {
 	t.Cleanup(func() { require.NoError(t, led.Close()) })
 	log := zap.NewNop()
 	l.core = &core{
-		key: l.keys[0], self: g.Members[0].Address, genesis: g, network: g.ID(), led: led, vault: noVault{}, net: l.wire,
+		key: l.keys[self], self: g.Members[self].Address, genesis: g, network: g.ID(), led: led, vault: noVault{}, net: l.wire,
 		alerts: newAlerts(log, time.Now), log: log, now: time.Now, tasks: make(chan func(), taskQueue), state: state,
 		answered: map[common.Address]time.Time{}, shown: map[common.Address]time.Time{}, behind: map[common.Address]uint64{},
 		heard: map[common.Address]time.Time{}, lanes: map[string]laneFacts{},
@@ -143,16 +146,16 @@ func newBareLab(t testing.TB, watch ...ledger.Steps) *lab {
 func (l *lab) found() {
 	ids, payer := l.state.Roster.IDs(), testKey("payer", 0)
 	a := quorum.MembersAction{Epoch: 1, Members: l.genesis.Members, Transcript: quorum.Transcript{
-		Epoch: 1, Session: common.Hash{1}, PublicKey: compressed(payer), Members: ids, Threshold: 3,
+		Epoch: 1, Session: common.Hash{1}, PublicKey: compressed(payer), Members: ids, Threshold: uint64(ids.Q()),
 	}}
 	for _, key := range l.keys {
 		sig, err := quorum.SignDigest(key, quorum.Digest(quorum.KindTranscript, l.network, a.Transcript))
 		require.NoError(l.t, err)
 		a.Signatures = append(a.Signatures, sig)
 	}
-	sig, err := quorum.SignDigest(payer, a.Transcript.CanaryDigest(l.network, ids[:3]))
+	sig, err := quorum.SignDigest(payer, a.Transcript.CanaryDigest(l.network, ids[:ids.Q()]))
 	require.NoError(l.t, err)
-	a.Canaries = []quorum.Canary{{Set: ids[:3], Sig: sig}}
+	a.Canaries = []quorum.Canary{{Set: ids[:ids.Q()], Sig: sig}}
 	b, err := l.state.BuildMembers(a, l.views(0, uint64(time.Now().UnixMilli())))
 	require.NoError(l.t, err)
 	require.NoError(l.t, l.hearDecision(l.decision(b)))
@@ -175,7 +178,7 @@ func (l *lab) views(height, ms uint64) (out []quorum.Signed[quorum.View]) {
 func (l *lab) decision(b batch.Batch) quorum.UncheckedDecision {
 	id := b.ID(l.network)
 	var votes []quorum.Signed[quorum.Vote]
-	for i := range 3 {
+	for i := range l.state.Roster.Q() {
 		votes = append(votes, by(l, i, quorum.Vote{Epoch: b.Epoch, Height: b.Height, Phase: quorum.Precommit, ID: id}))
 	}
 	qc, ok := quorum.NewQC(l.state.Roster, b.Height, 0, quorum.Precommit, id, votes)
@@ -203,24 +206,35 @@ func (l *lab) refused(wid, ms uint64) batch.Batch {
 	return b
 }
 
+func contentOf(wid uint64) quorum.Content {
+	return quorum.Content{
+		WID: wid, Account: common.BigToAddress(uint256.NewInt(wid + 1000).ToBig()), Network: "devnet", To: common.Address{0x70, byte(wid)},
+		Amount: *uint256.NewInt(1e18), Fee: *uint256.NewInt(9), EventID: 10_000 + wid, Message: crypto.Keccak256Hash(marshal(wid)),
+	}
+}
+
+// approved is a withdrawal with everybody's approval.
+func (l *lab) approved(wid, ms uint64) (c quorum.Content, approvals []quorum.Signed[quorum.Approve]) {
+	c = contentOf(wid)
+	for i := range l.keys {
+		approvals = append(approvals, by(l, i, quorum.Approve{
+			Epoch: 1, Policy: l.state.Policy.Ref(), Counter: 1000 + wid, WID: wid, Content: c.Hash(l.network), Account: c.Account, Seq: 1, Head: common.Hash{1}, Time: ms,
+		}))
+	}
+	return c, approvals
+}
+
 // payout is a valid batch that pays one certified withdrawal. Everybody has seen every earlier payment final.
 func (l *lab) payout(wid, ms uint64) batch.Batch {
 	lane := l.state.LaneKeys()[0]
 	seen := quorum.LaneView{Lane: lane, Block: 100, Nonce: l.state.NextNonce(lane.Nonces()), BaseFee: *uint256.NewInt(7)}
 	seen.Gas.Lsh(uint256.NewInt(1), 100)
 	seen.Balance = seen.Gas
-	c := quorum.Content{
-		WID: wid, Account: common.BigToAddress(uint256.NewInt(wid + 1000).ToBig()), Network: "devnet", To: common.Address{0x70, byte(wid)},
-		Amount: *uint256.NewInt(1e18), Fee: *uint256.NewInt(9), EventID: 10_000 + wid, Message: crypto.Keccak256Hash(marshal(wid)),
-	}
 	var views []quorum.Signed[quorum.View]
-	var approvals []quorum.Signed[quorum.Approve]
 	for i := range l.keys {
 		views = append(views, by(l, i, quorum.View{Epoch: 1, Time: ms, Height: l.state.Height, Lanes: []quorum.LaneView{seen}}))
-		approvals = append(approvals, by(l, i, quorum.Approve{
-			Epoch: 1, Policy: l.state.Policy.Ref(), Counter: 1000 + wid, WID: wid, Content: c.Hash(l.network), Account: c.Account, Seq: 1, Head: common.Hash{1}, Time: ms,
-		}))
 	}
+	c, approvals := l.approved(wid, ms)
 	cert, ok := quorum.Certify(l.state.Roster, approvals)
 	require.True(l.t, ok)
 	b, ok := l.state.Build([]batch.Candidate{{Content: c, Pay: &cert}}, views)

@@ -44,6 +44,17 @@ func TestNoise(t *testing.T) {
 	}
 }
 
+func TestMetric(t *testing.T) {
+	const out = "cpu: x\nBenchmarkSync-2   \t       1\t5781134261 ns/op\t 1720 bytes/decision\t 812.5 decisions/s\nPASS\n"
+	v, err := metricOf(out, "decisions/s")
+	require.NoError(t, err)
+	require.InDelta(t, 812.5, v, 1e-9)
+	for _, bad := range []string{"PASS\n", "BenchmarkSync 1 5 ns/op 0 decisions/s\n"} {
+		_, err := metricOf(bad, "decisions/s")
+		require.ErrorIs(t, err, errOutput)
+	}
+}
+
 func TestParse(t *testing.T) {
 	const out = "goos: linux\nBenchmarkBareSign-2   \t       1\t5781134261 ns/op\nBenchmarkBareSign-2   \t       1\t4482219306 ns/op\nPASS\n"
 	times, err := parse(out, "BenchmarkBareSign")

@@ -23,6 +23,7 @@ func language() []command {
 	all = append(all, lessons()...)
 	all = append(all, transactions()...)
 	all = append(all, faults()...)
+	all = append(all, evidence()...)
 	all = append(all, money()...)
 	all = append(all, alerts()...)
 	all = append(all, watched()...)
