@@ -19,7 +19,8 @@ import (
 
 // Rhythms of a crash run. Most of a payment's steps take milliseconds, so moments are drawn finely.
 const (
-	killPause    = 2500 * time.Millisecond // longest calm before a kill
+	killPause    = 2500 * time.Millisecond // longest calm before most kills
+	calmPause    = 8 * time.Second         // and before the others: a payment may get through
 	deadPause    = 3 * time.Second         // longest time that a victim stays dead
 	startPause   = 1200 * time.Millisecond // longest life of a victim that is killed again at its start
 	backPatience = time.Minute             // a restart answers by then, or something is wrong
@@ -32,6 +33,7 @@ const (
 const (
 	pairOdds  = 6 // two at once
 	againOdds = 4 // a second time, while it starts
+	calmOdds  = 4 // a long calm
 )
 
 // ErrViolation means that a crash run found what may never be.
@@ -122,7 +124,11 @@ func (n *Network) load(ctx context.Context, calm <-chan struct{}) error {
 // run kills until the number is reached.
 func (k *killer) run(ctx context.Context) error {
 	for k.kills < k.n.o.Kills {
-		if err := k.wait(ctx, killPause); err != nil {
+		pause := killPause
+		if k.rand.IntN(calmOdds) == 0 {
+			pause = calmPause
+		}
+		if err := k.wait(ctx, pause); err != nil {
 			return err
 		}
 		victims, beside := k.draw(), ""
