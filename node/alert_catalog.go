@@ -94,7 +94,7 @@ func alertGroups() []alertGroup {
 
 func nodeAlerts() []AlertKind {
 	return []AlertKind{
-		{Code: codeFuse, Severity: ledger.Critical, Meaning: "This node halted itself: it gives no verdict and signs nothing. The text names the cause.",
+		{Code: codeFuse, Severity: ledger.Critical, Meaning: "This node halted itself, a lane or an account: there it gives no verdict and signs nothing. The text names what, and the cause.",
 			Ends: "the fuse is mended", Do: "Find the cause; then `conclave resume --local`."},
 		{Code: codeQuarantined, Severity: ledger.Critical, Meaning: "This node may have said more than its database holds: an old copy was put back, or a second process has its key. It follows what others decide and says nothing that might contradict what it said.",
 			Ends: "it votes, judges and joins signing sessions again", Do: "`conclave status` says what ends it; docs/operations.md, restored from a backup."},
