@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -70,9 +71,12 @@ type shrinker struct {
 
 func (s *shrinker) text() string { return strings.Join(s.lines, "\n") + "\n" }
 
+// mended is a line that stays: without it nobody is owed anything in the end.
+const mended = "everything is healed"
+
 // take keeps other lines when they fail of the same cause.
 func (s *shrinker) take(lines []string) bool {
-	if s.tries <= 0 || len(lines) == 0 {
+	if s.tries <= 0 || len(lines) == 0 || slices.Contains(lines, mended) != slices.Contains(s.lines, mended) {
 		return false
 	}
 	s.tries--

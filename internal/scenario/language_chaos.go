@@ -160,8 +160,10 @@ func (p *player) heal(args) error {
 		c.Chain.SetDown(false)
 		c.EndpointLies.Store(false)
 		c.BroadcastsSeemToFail.Store(false)
-		c.Skew(0)
 		c.Spare()
+		if err := c.SetRight(); err != nil {
+			return err
+		}
 	}
 	return p.w.Revive()
 }

@@ -55,8 +55,20 @@ func (c *Custodian) remember() error {
 	return nil
 }
 
-// Skew makes a custodian's clock wrong from now on.
+// Skew makes a custodian's clock wrong from now on. What a process waits for goes by this clock as well, where on a real machine
+// it goes by one that never jumps: whoever sets a clock back restarts the custodian, or it waits for what it has had.
 func (c *Custodian) Skew(d time.Duration) { c.skew.Store(int64(d)) }
+
+// SetRight ends a custodian's skew, with a restart when its clock was wrong.
+func (c *Custodian) SetRight() error {
+	if c.skew.Swap(0) == 0 || !c.Running() {
+		return nil
+	}
+	if err := c.Kill(); err != nil {
+		return err
+	}
+	return c.Start()
+}
 
 // now is the time that the custodian's clock shows.
 func (c *Custodian) now() time.Time { return time.Now().Add(time.Duration(c.skew.Load())) }
