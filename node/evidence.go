@@ -289,3 +289,18 @@ func (c *core) reloadConvictions() error {
 		})
 	})
 }
+
+// keepForeign keeps what the payer's key signed at a nonce for which another transaction was decided. Of a transaction that is
+// not of our shape only its hash is kept: that it stands there is then this node's word.
+func (c *core) keepForeign(raw []byte, hash common.Hash, height uint64) {
+	if len(raw) == 0 {
+		c.keepEvidence(ledger.EvidencePayment, common.Address{}, hash[:], nil)
+		return
+	}
+	committed, err := c.decisionAt(height)
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	c.keepEvidence(ledger.EvidencePayment, common.Address{}, raw, marshal(committed.Unchecked()))
+}

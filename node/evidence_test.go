@@ -251,6 +251,31 @@ func TestConvictionsSurvive(t *testing.T) {
 	require.Len(t, other.kept(t), 1)
 }
 
+// What the payer's key signed beside a decision is kept with the decision, and convinces others.
+func TestForeignPaymentsAreKept(t *testing.T) {
+	l := newLab(t)
+	l.net = &outbox{}
+	b := l.payout(1, uint64(l.now().UnixMilli()))
+	require.NoError(t, l.hearDecision(l.decision(b)))
+	tx := chain.Tx{ChainID: b.Lane.ChainID, Nonce: b.Nonce, Gas: 21_000, To: common.Address{0xba, 0xd0}, Value: *uint256.NewInt(1)}
+	tx = signedBy(t, testKey("payer", 0), tx)
+	for range 2 {
+		l.keepForeign(tx.Raw(), tx.Hash(), 2)
+		l.keepForeign(nil, common.Hash{9}, 2)
+	}
+	kept := l.kept(t)
+	require.Len(t, kept, 2)
+	told := 0
+	for _, e := range kept {
+		if isTold(e) {
+			told++
+			require.NoError(t, l.judgeAgain(e))
+		}
+	}
+	require.Equal(t, 1, told)
+	require.Len(t, l.net.(*outbox).pieces(t, l.address(1)), 1)
+}
+
 // Somebody else speaks with this node's key: it says nothing more.
 func TestEvidenceAgainstOneself(t *testing.T) {
 	for _, kind := range []string{"two-votes", "two-tss-envelopes"} {

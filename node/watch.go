@@ -315,8 +315,10 @@ func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 	case !look.Seen.Ours && look.Seen.Block <= look.Final:
 		reason := fmt.Sprintf("%s holds transaction %s, which this network did not render", slot.Key, look.Seen.TxHash)
 		since := w.oddSince(slot.Key.String())
+		seen := *look.Seen
 		core.post(func() {
 			if core.caughtUp(since) {
+				core.keepForeign(seen.Raw, seen.TxHash, slot.Height)
 				core.trip("foreign-payment", reason)
 			}
 		})
