@@ -99,3 +99,13 @@ func TestHaltsAreOneNetworks(t *testing.T) {
 		require.Error(t, err)
 	}
 }
+
+// What was rejected is decided: no later word pays it, also when that word knows of it.
+func TestARejectIsNotResolvedAgain(t *testing.T) {
+	w := founded(t, 4)
+	c := w.content(1, "native")
+	w.decide(t, w.refuse(t, c))
+	for _, pay := range []bool{true, false} {
+		require.ErrorIs(t, w.s.Valid(w.actionBatch(t, w.acts(t, 3, word(w, pay, c, 1)))), batch.ErrInvalid)
+	}
+}
