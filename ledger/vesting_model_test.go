@@ -70,7 +70,7 @@ func (s *vestingMachine) create(t *rapid.T) {
 	total := rapid.SampledFrom([]string{"1", "100", "7", "99999999999999999999999999", "-3", "0", "08"}).Draw(t, "total")
 	e.Vesting = VestingRef{
 		ID: rapid.Uint64Range(1, 4).Draw(t, "vesting"), Account: e.Account, Spelling: e.Account.Hex(), Total: total, Released: "0",
-		Start: rapid.Uint64Range(0, 3).Draw(t, "start day")*daySec + rapid.SampledFrom([]uint64{0, 1, daySec - 1}).Draw(t, "second"),
+		Start:        rapid.Uint64Range(0, 3).Draw(t, "start day")*daySec + rapid.SampledFrom([]uint64{0, 1, daySec - 1}).Draw(t, "second"),
 		DurationDays: rapid.Uint64Range(0, 4).Draw(t, "days"), Type: rapid.SampledFrom([]string{"node", "team"}).Draw(t, "type"),
 	}
 	who := rapid.SampledFrom([]string{"test vesting admin", "test vesting admin", "test stranger"}).Draw(t, "signer")
