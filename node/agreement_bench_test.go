@@ -117,7 +117,7 @@ func (r *rig) each(do func(i int, l *lab)) {
 
 // until looks every few milliseconds whether all living cores say so.
 func (r *rig) until(what string, holds func(l *lab) bool) {
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; <-time.After(5 * time.Millisecond) {
 		all := true
 		r.each(func(_ int, l *lab) { all = all && holds(l) })
 		if all {
