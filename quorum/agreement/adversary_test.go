@@ -21,7 +21,6 @@ type adversary struct {
 	heard map[poolKey][]int // who said it
 	order []poolKey         // in order of arrival: maps are not iterated
 	names []string          // values
-	kept  []string          // values that only we hold
 	round uint64            // the highest that someone honest spoke in
 	acted map[uint64]bool   // own rounds in which we proposed as planned
 }

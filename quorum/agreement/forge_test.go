@@ -2,7 +2,6 @@ package agreement
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -230,14 +229,4 @@ func (w *world) others() []int {
 		}
 	}
 	return out
-}
-
-func (w *world) liars() []int {
-	var out []int
-	for _, n := range w.nodes {
-		if n.liar {
-			out = append(out, n.i)
-		}
-	}
-	return slices.Clip(out)
 }
