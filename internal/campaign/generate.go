@@ -13,7 +13,7 @@ const (
 	minSteps  = 6
 	moreSteps = 14
 	// tariffCoins is more than any fee of a withdrawal of this size.
-	tariffCoins = 2
+	tariffCoins = 10
 )
 
 // Generate writes the schedule of a seed, in the language of package scenario: people who earn and withdraw, everything that may

@@ -136,7 +136,7 @@ func recovery() []command {
 			}
 			// Whether the Relay was told is cheap to ask; why not, and whether everybody knows, is not.
 			if p.w.Until(limit, func() error { return errors.Join(p.alive(), p.fulfilled(a)) }) == nil {
-				limit = patience
+				limit = hearsay
 			} else {
 				limit = 0
 			}
@@ -144,6 +144,10 @@ func recovery() []command {
 		}},
 	}
 }
+
+// hearsay is how long a custodian that was away may need until it knows what the others know: statements are told again
+// every ten seconds, and the Relay's whole list is read again more rarely.
+const hearsay = 2 * time.Minute
 
 // heal ends everything that a schedule may have begun, but for halts and members that turned.
 func (p *player) heal(args) error {
