@@ -53,6 +53,7 @@ type generator struct {
 	requests int
 	turned   int  // the member that is not honest; 0: none, else its index and one
 	saved    int  // the member with a backup; likewise
+	late     int  // the member with a clock that is minutes wrong; likewise
 	restored bool // the backup was put back
 	down     bool // the Relay answers nobody
 	dear     bool // nobody can afford a transaction
@@ -207,7 +208,7 @@ func (g *generator) machines() {
 // disks saves a disk, and later puts it back. Who comes back with an older disk is one of the f until the operators say so.
 func (g *generator) disks(who int) {
 	switch {
-	case g.turned > 0 || g.restored:
+	case g.turned > 0 || g.restored || g.late > 0:
 		g.line("restart %d", who)
 	case g.saved == 0:
 		g.saved = who + 1
@@ -262,10 +263,23 @@ func (g *generator) operators() {
 	case 0:
 		g.line("operator of %d halts it", g.honest())
 	case 1:
-		g.line("clock of %d is %dm %s", g.honest(), 1+g.dice.IntN(50), g.pick("ahead", "behind"))
+		g.wrongClock()
 	default:
 		g.line("whoever is dead starts")
 	}
+}
+
+// wrongClock puts one member's clock wrong by minutes, always the same one's: it is one of the f. With more than f of them
+// ahead a certificate's median time is of the future, and what it certifies waits until then.
+func (g *generator) wrongClock() {
+	if g.turned > 0 || g.restored {
+		g.line("whoever is dead starts")
+		return
+	}
+	if g.late == 0 {
+		g.late = g.member() + 1
+	}
+	g.line("clock of %d is %dm %s", g.late-1, 1+g.dice.IntN(50), g.pick("ahead", "behind"))
 }
 
 // dayAfter mends everything, and then asks for what is owed.
