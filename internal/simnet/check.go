@@ -3,6 +3,7 @@ package simnet
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -42,6 +43,7 @@ type disk struct {
 	events    uint64
 	state     common.Hash
 	frozen    string // what stands against accounts
+	unproven  string // deposits whose proof is under way
 	deeds     deeds
 }
 
@@ -126,6 +128,14 @@ func (d *disk) read(w *World, tx *ledger.Tx) error {
 	if err := d.readFreezes(w, tx); err != nil {
 		return err
 	}
+	open, err := tx.OpenDeposits(0, math.MaxInt)
+	if err != nil {
+		return err
+	}
+	for _, e := range open {
+		p, _ := tx.ProofOf(e.ID)
+		d.unproven += fmt.Sprintf("%d %s ", e.ID, p)
+	}
 	totals, err := tx.Totals()
 	if err != nil {
 		return err
@@ -200,12 +210,12 @@ func (w *World) checkSaid(r *Report, disks []disk) error {
 	return nil
 }
 
-// checkEqual is I13: custodians with one log and the same decisions have the same books. Where an account is frozen on one of
+// checkEqual is I13: custodians with one log, the same decisions and the same proofs have the same books. Where an account is frozen on one of
 // them alone, what it was shown late came behind its own approval, which the other never gave.
 func (w *World) checkEqual(r *Report, disks []disk) error {
 	for i, d := range disks {
 		for _, o := range disks[:i] {
-			if d.root != o.root || d.events != o.events || d.height != o.height || d.paid != o.paid || d.frozen != o.frozen {
+			if d.root != o.root || d.events != o.events || d.height != o.height || d.paid != o.paid || d.frozen != o.frozen || d.unproven != o.unproven {
 				continue
 			}
 			r.Equal++
