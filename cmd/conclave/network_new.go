@@ -82,15 +82,17 @@ func runNew(ctx context.Context, env *cli.Env, f newFlags) error {
 	return env.Print(out, writeTo(fmt.Appendln(nil, out.ID)))
 }
 
-// writeNew never replaces a document: the one that is there may carry signatures.
+// writeNew never replaces a document: the one that is there may carry signatures. What it writes is there whole or not at all,
+// for half a document would stand in the way of the next try.
 func writeNew(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("%s exists", path)
+		}
 		return cli.With(cli.Usage, fmt.Errorf("write genesis: %w", err), "choose a new file")
 	}
-	_, err = f.Write(content)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("write genesis: %w", err), os.Remove(path))
+	if err := config.Replace(path, content, 0o644); err != nil {
+		return fmt.Errorf("write genesis: %w", err)
 	}
 	return nil
 }
