@@ -2,6 +2,7 @@ package node
 
 import (
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
@@ -149,4 +150,22 @@ func FuzzNewestAnswer(f *testing.F) {
 			t.Fatal("a counter of nothing")
 		}
 	})
+}
+
+// TestAMemberIsAskedAgain: two processes of one disk are told apart by what the others heard since, so one answer is not the last.
+func TestAMemberIsAskedAgain(t *testing.T) {
+	q, peer, now := question{}, common.Address{1}, time.Unix(1_700_000_000, 0)
+	q.anew(now)
+	require.True(t, q.asks(peer, now), "at the start")
+	q.pending[peer] = true
+	require.False(t, q.asks(peer, now.Add(time.Hour)), "while its answer is waited for")
+	delete(q.pending, peer)
+
+	q.next[peer] = now.Add(askAgain)
+	require.False(t, q.asks(peer, now))
+	require.True(t, q.asks(peer, now.Add(askAgain)), "it gave none")
+
+	q.answers[peer] = heardBack{proven: true}
+	require.False(t, q.asks(peer, now.Add(recheckEvery-time.Second)))
+	require.True(t, q.asks(peer, now.Add(recheckEvery)), "a minute after its answer")
 }
