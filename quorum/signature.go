@@ -36,11 +36,11 @@ func (s Signature) Recover(digest common.Hash) (common.Address, error) {
 	if !crypto.ValidateSignatureValues(s[64], r, sv, true) {
 		return common.Address{}, ErrSignature
 	}
-	pub, err := crypto.SigToPub(digest[:], s[:])
+	signer, err := recoverAddress(digest, s)
 	if err != nil {
 		return common.Address{}, ErrSignature
 	}
-	return crypto.PubkeyToAddress(*pub), nil
+	return signer, nil
 }
 
 // String is 0x-hex. Signatures are public.
