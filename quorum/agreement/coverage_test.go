@@ -154,7 +154,7 @@ func (c *coverage) missing(wanted func(counter) bool) []string {
 
 // liveness is the distribution of what it took to decide after the network healed: rounds, by the committee's f, and time.
 type liveness struct {
-	rounds [4][8]int // [f][rounds]: 0 for decided before, 1 for the round that was running, at most f+2
+	rounds [4][8]int // [f][rounds]: 0 for decided before, 1 for the round that was running, at most f+3
 	times  [600]int  // by tenths of a second
 }
 
@@ -191,7 +191,7 @@ func (l *liveness) String() string {
 	var out []string
 	for f, rounds := range l.rounds {
 		if sum(rounds[:]) > 0 {
-			out = append(out, fmt.Sprintf("rounds-f%d=%s", f, strings.ReplaceAll(strings.Trim(fmt.Sprint(rounds[:f+3]), "[]"), " ", "/")))
+			out = append(out, fmt.Sprintf("rounds-f%d=%s", f, strings.ReplaceAll(strings.Trim(fmt.Sprint(rounds[:f+4]), "[]"), " ", "/")))
 		}
 	}
 	return strings.Join(out, " ") + fmt.Sprintf(" heal-p50=%s heal-p99=%s heal-max=%s", l.quantile(50), l.quantile(99), l.quantile(100))

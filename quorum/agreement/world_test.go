@@ -234,8 +234,9 @@ func (w *world) heal() {
 	}
 }
 
-// settle waits for the decision of everyone honest, and judges by I17: the round that was running when the network healed,
-// f of liars, and one of an honest member.
+// settle waits for the decision of everyone honest, and judges by I17: behind the round that was running when the network
+// healed come at most f of liars, one whose honest proposer had not yet heard of a lock that was taken late in that round
+// (testdata/late-lock.txt), and one of an honest proposer that knows every lock.
 func (w *world) settle(d time.Duration) {
 	if !w.healed {
 		panic("the network has not healed")
@@ -256,7 +257,7 @@ func (w *world) settle(d time.Duration) {
 		if n.evil {
 			continue
 		}
-		if r := n.disk.decision.QC.Round(); r > w.healedIn+f+1 {
+		if r := n.disk.decision.QC.Round(); r > w.healedIn+f+2 {
 			w.breaks("I17 late: n%d decides in round %d, the network healed in round %d", n.i, r, w.healedIn)
 		}
 	}
