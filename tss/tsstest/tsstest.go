@@ -107,20 +107,31 @@ func Ceremony(network common.Hash, members []quorum.Member, t quorum.Transcript)
 		}
 		action.Signatures = append(action.Signatures, sig)
 	}
-	set := t.Members[:t.Threshold]
-	sig, err := quorum.SignDigest(payer, t.CanaryDigest(network, set))
-	if err != nil {
-		return quorum.MembersAction{}, err
+	for try := range quorum.CoveringSets(len(t.Members)) {
+		set := quorum.CanarySet(t.Members, uint64(try))
+		sig, err := quorum.SignDigest(payer, t.CanaryDigest(network, set))
+		if err != nil {
+			return quorum.MembersAction{}, err
+		}
+		action.Canaries = append(action.Canaries, quorum.Canary{Set: set, Sig: sig})
 	}
-	action.Canaries = []quorum.Canary{{Set: set, Sig: sig}}
 	return action, nil
 }
 
 // Deal makes a key as a trusted dealer would: without messages, in a tenth of a second. set returns the preparameters of the
 // i-th member in ascending order, as tss.UnmarshalPreParams reads them; members need not be sorted.
 func Deal(epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (map[common.Address]*tss.KeyShare, error) {
+	secret, err := rand.Int(rand.Reader, crypto.S256().Params().N)
+	if err != nil {
+		return nil, err
+	}
+	return DealKey(secret, epoch, members, threshold, set)
+}
+
+// DealKey is [Deal] of a key that is there already: what a resharing of it to members would leave.
+func DealKey(secret *big.Int, epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (map[common.Address]*tss.KeyShare, error) {
 	sorted := slices.SortedFunc(slices.Values(members), common.Address.Cmp)
-	d, err := newDeal(epoch, sorted, threshold, set)
+	d, err := newDeal(secret, epoch, sorted, threshold, set)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +178,7 @@ type deal struct {
 	pre     []storedPreParams
 }
 
-func newDeal(epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (*deal, error) {
+func newDeal(secret *big.Int, epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (*deal, error) {
 	q := crypto.S256().Params().N
 	polynomial := make([]*big.Int, threshold)
 	for i := range polynomial {
@@ -177,6 +188,7 @@ func newDeal(epoch uint64, members []common.Address, threshold int, set func(i i
 		}
 		polynomial[i] = c
 	}
+	polynomial[0] = secret
 	d := &deal{common: storedShare{
 		Version: 1, Epoch: epoch, Members: members, Threshold: uint64(threshold),
 		Session: crypto.Keccak256Hash([]byte("conclave-test-deal")), Public: compressed(polynomial[0]),
