@@ -88,29 +88,14 @@ func (tx *Tx) MayVote(height uint64) error {
 
 // MayJudge fails with [ErrAsking] or [ErrQuarantined] when no verdict may be given: after a quarantine only under an epoch
 // or a policy that was decided above the height that others showed, for under an earlier one this node may have judged.
-func (tx *Tx) MayJudge() error {
-	q, ok, err := tx.Quarantined()
-	if err != nil || !ok {
-		return errors.Join(err, tx.MaySpeak())
-	}
-	_, _, since, err := tx.CurrentEpoch()
-	if err != nil {
-		return err
-	}
-	p, _, err := tx.PolicyInForce()
-	if err != nil {
-		return err
-	}
-	// Both rule from the height after their decision.
-	if latest := max(since, p.Since); !q.Known || latest <= q.Above+1 {
-		return fmt.Errorf("%w: %s: it judges again under a policy or epoch decided above height %s", ErrQuarantined, q.Reason, q.aboveText())
-	}
-	return tx.MaySpeak()
-}
+func (tx *Tx) MayJudge() error { return tx.mayAnew(true, "judges again under a policy or epoch") }
 
 // MayJoin fails with [ErrAsking] or [ErrQuarantined] when no READY and no ABORT may be signed and no session joined: after a
 // quarantine until a newer epoch has another key.
-func (tx *Tx) MayJoin() error {
+func (tx *Tx) MayJoin() error { return tx.mayAnew(false, "joins signing sessions again with a key") }
+
+// mayAnew is for what binds under one rule, and may be said anew under a later one: an epoch, or a policy too.
+func (tx *Tx) mayAnew(policy bool, again string) error {
 	q, ok, err := tx.Quarantined()
 	if err != nil || !ok {
 		return errors.Join(err, tx.MaySpeak())
@@ -119,8 +104,16 @@ func (tx *Tx) MayJoin() error {
 	if err != nil {
 		return err
 	}
+	if policy {
+		p, _, err := tx.PolicyInForce()
+		if err != nil {
+			return err
+		}
+		since = max(since, p.Since)
+	}
+	// Both rule from the height after their decision.
 	if !q.Known || since <= q.Above+1 {
-		return fmt.Errorf("%w: %s: it joins signing sessions again with a key decided above height %s", ErrQuarantined, q.Reason, q.aboveText())
+		return fmt.Errorf("%w: %s: it %s decided above height %s", ErrQuarantined, q.Reason, again, q.aboveText())
 	}
 	return tx.MaySpeak()
 }

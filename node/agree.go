@@ -50,7 +50,6 @@ func (c *core) newHeight() error {
 	if err != nil {
 		return err
 	}
-	c.before = c.agree
 	if !found {
 		c.agree, err = agreement.New(cfg)
 		return err
@@ -397,9 +396,8 @@ func (c *core) hearVote(m voteMsg) {
 		return
 	}
 	c.said.note(v.Signer(), v.Body().Counter, v.Bytes())
-	c.overhear(v.Signer(), v.Body().Counter, ballotPlace{kind, v.Body().Height, v.Body().Round}, v.Bytes())
+	c.overhear(v.Signer(), v.Body().Counter, v.Body().Place(), v.Bytes())
 	if !c.current(v.Signer(), v.Body().Epoch, v.Body().Height) {
-		c.witness(v.Body().Height, agreement.VoteSeen{Vote: v})
 		return
 	}
 	c.hearQC(m.Beside)
@@ -416,9 +414,8 @@ func (c *core) hearProposal(m voteMsg) {
 		return
 	}
 	c.said.note(p.Signer(), p.Body().Counter, p.Bytes())
-	c.overhear(p.Signer(), p.Body().Counter, ballotPlace{quorum.KindProposal, p.Body().Height, p.Body().Round}, p.Bytes())
+	c.overhear(p.Signer(), p.Body().Counter, p.Body().Place(), p.Bytes())
 	if !c.current(p.Signer(), p.Body().Epoch, p.Body().Height) {
-		c.witness(p.Body().Height, agreement.ProposalSeen{Proposal: p})
 		return
 	}
 	c.hearQC(m.Beside)
@@ -451,14 +448,6 @@ func (c *core) current(from common.Address, epoch, height uint64) bool {
 		return false
 	}
 	return epoch == c.state.Roster.Epoch
-}
-
-// witness looks at what is said in the height decided last, where nothing but evidence follows from it: the second vote of
-// a pair often comes when the first has already helped to decide.
-func (c *core) witness(height uint64, ev agreement.Event) {
-	if c.before != nil && height == c.state.Height {
-		c.evidence(agreement.Effects{Evidence: c.before.Witness(ev)})
-	}
 }
 
 func (c *core) openQC(raw []byte) (quorum.QC, error) {

@@ -67,7 +67,6 @@ type core struct {
 	shown     map[common.Address]time.Time // when each peer was last shown what it lacks of them
 
 	agree    *agreement.State
-	before   *agreement.State // of the height decided last: who speaks twice in it is still caught; nil after a start
 	wake     time.Time
 	values   map[common.Hash][]byte
 	valueOf  map[common.Hash]batch.Batch

@@ -335,8 +335,8 @@ func TestOverheardIsBounded(t *testing.T) {
 	l.net = &outbox{}
 	for i := range uint64(maxOverheard + 100) {
 		raw := marshal(i)
-		l.overhear(l.address(3), i, ballotPlace{quorum.KindPrevote, i, 0}, raw)
-		l.overhear(l.address(3), i, ballotPlace{quorum.KindPrevote, i, 0}, raw)
+		l.overhear(l.address(3), i, quorum.VotePlace{Kind: quorum.KindPrevote, Height: i}, raw)
+		l.overhear(l.address(3), i, quorum.VotePlace{Kind: quorum.KindPrevote, Height: i}, raw)
 	}
 	w := l.overheard[l.address(3)]
 	require.Len(t, w.order, maxOverheard)

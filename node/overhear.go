@@ -22,26 +22,20 @@ type overheard map[common.Address]*window
 // window is one member's newest statements. The keys of all three maps leave with their statement.
 type window struct {
 	byCounter map[uint64][]byte
-	byPlace   map[ballotPlace][]byte
+	byPlace   map[quorum.VotePlace][]byte
 	seen      map[common.Hash]bool
 	order     []spoken // oldest first
 }
 
-// ballotPlace is where a member has one vote.
-type ballotPlace struct {
-	kind          quorum.Kind
-	height, round uint64
-}
-
 type spoken struct {
 	counter uint64
-	place   ballotPlace // zero for what is no vote
+	place   quorum.VotePlace // zero for what is no vote
 	id      common.Hash
 }
 
 // overhear compares another member's verified statement with what it said before: under the same counter, or for the same
 // height, round and kind. What contradicts is kept, and told.
-func (c *core) overhear(member common.Address, counter uint64, place ballotPlace, raw []byte) {
+func (c *core) overhear(member common.Address, counter uint64, place quorum.VotePlace, raw []byte) {
 	if member == c.self {
 		return
 	}
@@ -50,7 +44,7 @@ func (c *core) overhear(member common.Address, counter uint64, place ballotPlace
 	}
 	w := c.overheard[member]
 	if w == nil {
-		w = &window{byCounter: map[uint64][]byte{}, byPlace: map[ballotPlace][]byte{}, seen: map[common.Hash]bool{}}
+		w = &window{byCounter: map[uint64][]byte{}, byPlace: map[quorum.VotePlace][]byte{}, seen: map[common.Hash]bool{}}
 		c.overheard[member] = w
 	}
 	id := crypto.Keccak256Hash(raw)
@@ -63,9 +57,9 @@ func (c *core) overhear(member common.Address, counter uint64, place ballotPlace
 	} else {
 		w.byCounter[counter] = raw
 	}
-	if was := w.byPlace[place]; place != (ballotPlace{}) && was != nil {
+	if was := w.byPlace[place]; place != (quorum.VotePlace{}) && was != nil {
 		c.contradicts(was, raw)
-	} else if place != (ballotPlace{}) {
+	} else if place != (quorum.VotePlace{}) {
 		w.byPlace[place] = raw
 	}
 	w.remember(said, raw)
@@ -94,7 +88,7 @@ func (c *core) overhearFact(kind quorum.Kind, raw []byte) {
 		return // the one fact without a counter
 	}
 	if counter, signer, err := quorum.CounterOf(c.network, c.state.Roster.IDs(), raw); err == nil {
-		c.overhear(signer, counter, ballotPlace{}, raw)
+		c.overhear(signer, counter, quorum.VotePlace{}, raw)
 	}
 }
 

@@ -101,14 +101,14 @@ func (c *core) hearSigningStatement(from common.Address, raw []byte) error {
 			return err
 		}
 		c.said.note(s.Signer(), s.Body().Counter, raw)
-		c.overhear(s.Signer(), s.Body().Counter, ballotPlace{}, raw)
+		c.overhear(s.Signer(), s.Body().Counter, quorum.VotePlace{}, raw)
 		c.hearReady(from, s)
 	case quorum.KindAbort:
 		s, err := quorum.Open[quorum.Abort](c.network, members, raw)
 		if err != nil || c.signer == nil {
 			return err
 		}
-		c.overhear(s.Signer(), s.Body().Counter, ballotPlace{}, raw)
+		c.overhear(s.Signer(), s.Body().Counter, quorum.VotePlace{}, raw)
 		if c.attempt("keep abort", func(tx *ledger.Tx) error { _, err := tx.PutAbort(s); return err }) {
 			c.signer.attempts.HearAbort(s)
 		}

@@ -96,12 +96,12 @@ func listen(network common.Hash, members Members, raw []byte) (spoken, error) {
 	case KindProposal:
 		b, err := open[Proposal](network, members, raw)
 		s.counter = b.Counter
-		s.places = []place{{RuleVotes, env.Kind, common.Address{}, [4]uint64{b.Height, b.Round}, whole}}
+		s.places = []place{b.Place().place(whole)}
 		return s, err
 	case KindPrevote, KindPrecommit:
 		b, err := open[Vote](network, members, raw)
 		s.counter = b.Counter
-		s.places = []place{{RuleVotes, env.Kind, common.Address{}, [4]uint64{b.Height, b.Round}, whole}}
+		s.places = []place{b.Place().place(whole)}
 		return s, err
 	}
 	s.counter, err = counterOf(network, members, env.Kind, raw)

@@ -71,7 +71,7 @@ func (l *lives) compare() {
 	said := map[string]string{}
 	require.NoError(l.t, led.View(func(tx *ledger.Tx) error {
 		return tx.OwnStatements(0, func(counter uint64, kind quorum.Kind, raw []byte) error {
-			place, err := placeOf(kind, raw)
+			place, err := l.placeOf(kind, raw)
 			if place == "" || err != nil {
 				return err
 			}
@@ -84,7 +84,10 @@ func (l *lives) compare() {
 }
 
 // placeOf names what a statement is the one word on; "" for what may be said again.
-func placeOf(kind quorum.Kind, raw []byte) (string, error) {
+func (l *lives) placeOf(kind quorum.Kind, raw []byte) (string, error) {
+	if at, ok, err := quorum.VotePlaceOf(l.w.network, quorum.Members{l.c.Address}, raw); ok || err != nil {
+		return fmt.Sprint(at), err
+	}
 	var s struct {
 		Kind quorum.Kind
 		Body rlp.RawValue
@@ -102,14 +105,6 @@ func placeOf(kind quorum.Kind, raw []byte) (string, error) {
 		var b quorum.Refuse
 		err := rlp.DecodeBytes(s.Body, &b)
 		return fmt.Sprint("verdict ", b.WID, b.Epoch, b.Policy), err
-	case quorum.KindPrevote, quorum.KindPrecommit:
-		var b quorum.Vote
-		err := rlp.DecodeBytes(s.Body, &b)
-		return fmt.Sprint("vote ", b.Height, b.Round, kind), err
-	case quorum.KindProposal:
-		var b quorum.Proposal
-		err := rlp.DecodeBytes(s.Body, &b)
-		return fmt.Sprint("proposal ", b.Height, b.Round), err
 	case quorum.KindReady:
 		var b quorum.Ready
 		err := rlp.DecodeBytes(s.Body, &b)

@@ -92,10 +92,6 @@ func (n *node) receive(p *parcel) {
 	switch {
 	case n.disk.decision != nil:
 		n.help(p.from)
-		for _, ev := range evs {
-			n.found(n.state.Witness(ev))
-			w.heardTwice(n, ev)
-		}
 	case p.ask != nil:
 		if n.store[*p.ask] {
 			w.post(&parcel{from: n.i, to: p.from, give: p.ask})

@@ -410,19 +410,3 @@ func TestTimeouts(t *testing.T) {
 		require.Equal(t, [2]time.Duration{c.propose, c.vote}, [2]time.Duration{d.propose(c.round), d.vote(c.round)})
 	}
 }
-
-// TestSpeakingTwiceIsSeenAfterTheDecision: the second of two votes comes when the first has helped to decide.
-func TestSpeakingTwiceIsSeenAfterTheDecision(t *testing.T) {
-	b := begun(t, 4, 3).proposed(0, valA, quorum.NoRound, quorum.QC{})
-	b.votes(quorum.Prevote, 0, valA, 1, 2).votes(quorum.Precommit, 0, valA, 1, 2)
-	require.Equal(t, StepDecided, b.s.step)
-
-	late := VoteSeen{b.ring.say(2, quorum.Prevote, 0, valB)}
-	require.Empty(t, b.on(late).last.Evidence, "a decided height steps no more")
-	found := b.s.Witness(late)
-	require.Len(t, found, 1)
-	require.Equal(t, b.ring.ids[2], found[0].Offender)
-	require.Empty(t, b.s.Witness(late), "once is enough")
-	require.Empty(t, b.s.Witness(VoteSeen{b.ring.say(1, quorum.Prevote, 0, valA)}), "the same again is no offence")
-	require.Empty(t, b.s.Witness(VoteSeen{b.ring.say(0, quorum.Prevote, 0, valB)}), "one vote late is no offence")
-}

@@ -123,15 +123,6 @@ func (s *State) Step(ev Event, now time.Time) Effects {
 	return t.fx
 }
 
-// Witness takes one event of a height that is over, decided here or learned from others. Nothing follows from it but proof
-// that somebody spoke twice.
-func (s *State) Witness(ev Event) []Evidence {
-	t := &turn{State: s}
-	t.absorb(ev)
-	t.forget()
-	return t.fx.Evidence
-}
-
 // wake is the earliest deadline that can still do something.
 func (s *State) wake() time.Time {
 	at := s.resendAt
