@@ -68,6 +68,7 @@ func (g *guard) check(s spec, from common.Address, payload []byte) (checked, *re
 func (g *guard) readKeygen(r *reading, from common.Address, content tsslib.MessageContent) bool {
 	switch m := content.(type) {
 	case *keygen.KGRound1Message:
+		r.hash("commitment", m.GetCommitment())
 		g.readMaterial(r, from, m)
 
 	case *keygen.KGRound2Message1:
@@ -76,11 +77,7 @@ func (g *guard) readKeygen(r *reading, from common.Address, content tsslib.Messa
 
 	case *keygen.KGRound2Message2:
 		r.decommitment("polynomial", m.GetDeCommitment(), g.threshold)
-		n := g.known[from].N
-		r.modProof(m.GetModProof(), n)
-		if r.broken == "" {
-			r.want("modulus-proof.w", big.Jacobi(new(big.Int).SetBytes(m.GetModProof()[0]), n) == -1)
-		}
+		r.modProof(m.GetModProof(), g.known[from].N)
 
 	case *keygen.KGRound3Message:
 		if r.parts("paillier-proof.parts", m.GetPaillierProof(), paillierParts) {
@@ -95,18 +92,27 @@ func (g *guard) readKeygen(r *reading, from common.Address, content tsslib.Messa
 	return true
 }
 
+// material is what a member brings to a key, in whichever message it comes.
+type material interface {
+	GetPaillierN() []byte
+	GetNTilde() []byte
+	GetH1() []byte
+	GetH2() []byte
+	GetDlnproof_1() [][]byte
+	GetDlnproof_2() [][]byte
+}
+
 // readMaterial reads what a member brings to a key, applies the rules of moduli and remembers it for the later rounds.
-func (g *guard) readMaterial(r *reading, from common.Address, m *keygen.KGRound1Message) {
-	r.hash("commitment", m.GetCommitment())
+func (g *guard) readMaterial(r *reading, from common.Address, m material) {
 	top := new(big.Int).Lsh(one, modulusBits)
 	own := moduli{
-		N:      r.number("moduli", m.GetPaillierN(), one, top),
-		NTilde: r.number("moduli", m.GetNTilde(), one, top),
-		H1:     r.number("moduli", m.GetH1(), one, top),
-		H2:     r.number("moduli", m.GetH2(), one, top),
+		N:      r.number(ruleBits, m.GetPaillierN(), one, top),
+		NTilde: r.number(ruleBits, m.GetNTilde(), one, top),
+		H1:     r.number(ruleH1, m.GetH1(), one, top),
+		H2:     r.number(ruleH2, m.GetH2(), one, top),
 	}
 	if r.broken == "" {
-		r.want("moduli", g.sieve.check(own) == nil)
+		r.want(brokenRule(g.sieve.check(own)))
 		r.want("moduli.development", g.devModuli || !own.development())
 	}
 	if r.broken == "" {

@@ -31,24 +31,11 @@ func TestEachRuleOfModuli(t *testing.T) {
 	good := devPreParams(t, 0).moduli()
 	require.NoError(t, s.check(good))
 
-	root := nextPrime(new(big.Int).Rsh(new(big.Int).Mul(lsh(1024), newInt(3)), 2)) // 0.75 · 2^1024
-	small := new(big.Int).Mul(nextPrime(lsh(2028)), newInt(1048573))               // the largest prime below 2^20
-	require.Equal(t, modulusBits, small.BitLen())
-
-	for name, n := range map[string]*big.Int{
-		"must have exactly 2048 bits":   lsh(1023).SetBit(lsh(1023), 0, 1),
-		"is even":                       lsh(2047),
-		"has a prime factor below 2^20": small,
-		"is prime":                      nextPrime(lsh(2047)),
-		"is a perfect power":            new(big.Int).Mul(root, root),
-	} {
-		require.ErrorContains(t, s.checkModulus("N", n), name)
-		bad := good
-		bad.N = n
-		require.ErrorIs(t, s.check(bad), ErrModuli, name)
-		bad = good
-		bad.NTilde = n
-		require.ErrorIs(t, s.check(bad), ErrModuli, name)
+	for name, n := range badModuli(t) {
+		require.ErrorIs(t, s.checkModulus("N", n), ErrModuli, name)
+		rule, ok := brokenRule(s.checkModulus("N", n))
+		require.False(t, ok)
+		require.Equal(t, badModuliRules[name], rule, name)
 	}
 	require.Error(t, s.checkModulus("N", nil))
 	for name, change := range map[string]func(*moduli){

@@ -66,19 +66,50 @@ func (s *sieve) divides(n *big.Int) bool {
 	return false
 }
 
+// Rules of moduli, as refusals name them.
+const (
+	ruleBits   = "moduli.bits"
+	ruleEven   = "moduli.even"
+	ruleFactor = "moduli.small-factor"
+	rulePrime  = "moduli.prime"
+	rulePower  = "moduli.perfect-power"
+	ruleRing   = "moduli.n=ntilde"
+	ruleH1     = "moduli.h1"
+	ruleH2     = "moduli.h2"
+	ruleH      = "moduli.h1=h2"
+	ruleShared = "moduli.shared"
+)
+
+// unsafeModuli is an [ErrModuli] that names its rule.
+type unsafeModuli struct{ rule, what string }
+
+func (e *unsafeModuli) Error() string { return fmt.Sprintf("%v: %s", ErrModuli, e.what) }
+
+func (e *unsafeModuli) Unwrap() error { return ErrModuli }
+
+// brokenRule is the rule that an error names, for [reading.want].
+func brokenRule(err error) (rule string, ok bool) {
+	var e *unsafeModuli
+	if errors.As(err, &e) {
+		return e.rule, false
+	}
+	return "moduli", err == nil
+}
+
 // checkModulus is what a single modulus must satisfy. The error names the rule.
 func (s *sieve) checkModulus(name string, n *big.Int) error {
+	broken := func(rule, what string) error { return &unsafeModuli{rule, name + " " + what} }
 	switch {
 	case n == nil || n.Sign() <= 0 || n.BitLen() != modulusBits:
-		return fmt.Errorf("%w: %s must have exactly %d bits", ErrModuli, name, modulusBits)
+		return broken(ruleBits, fmt.Sprintf("must have exactly %d bits", modulusBits))
 	case n.Bit(0) == 0:
-		return fmt.Errorf("%w: %s is even", ErrModuli, name)
+		return broken(ruleEven, "is even")
 	case s.divides(n):
-		return fmt.Errorf("%w: %s has a prime factor below 2^%d", ErrModuli, name, smallFactorBits)
+		return broken(ruleFactor, fmt.Sprintf("has a prime factor below 2^%d", smallFactorBits))
 	case n.ProbablyPrime(primalityRounds):
-		return fmt.Errorf("%w: %s is prime", ErrModuli, name)
+		return broken(rulePrime, "is prime")
 	case perfectPower(n):
-		return fmt.Errorf("%w: %s is a perfect power", ErrModuli, name)
+		return broken(rulePower, "is a perfect power")
 	}
 	return nil
 }
@@ -93,13 +124,13 @@ func (s *sieve) check(m moduli) error {
 	}
 	switch {
 	case m.N.Cmp(m.NTilde) == 0:
-		return fmt.Errorf("%w: N equals NTilde", ErrModuli)
+		return &unsafeModuli{ruleRing, "N equals NTilde"}
 	case !isUnit(m.H1, m.NTilde) || m.H1.Cmp(one) == 0:
-		return fmt.Errorf("%w: h1 is not a unit above 1", ErrModuli)
+		return &unsafeModuli{ruleH1, "h1 is not a unit above 1"}
 	case !isUnit(m.H2, m.NTilde) || m.H2.Cmp(one) == 0:
-		return fmt.Errorf("%w: h2 is not a unit above 1", ErrModuli)
+		return &unsafeModuli{ruleH2, "h2 is not a unit above 1"}
 	case m.H1.Cmp(m.H2) == 0:
-		return fmt.Errorf("%w: h1 equals h2", ErrModuli)
+		return &unsafeModuli{ruleH, "h1 equals h2"}
 	}
 	return nil
 }
@@ -138,7 +169,7 @@ func checkCommittee(members []common.Address, all []moduli) error {
 		}
 	}
 	if i, j, found := clash(all); found {
-		return fmt.Errorf("members %s and %s: %w: not coprime", members[i], members[j], ErrModuli)
+		return fmt.Errorf("members %s and %s: %w", members[i], members[j], &unsafeModuli{ruleShared, "not independent"})
 	}
 	return nil
 }

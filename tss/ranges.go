@@ -169,12 +169,17 @@ func (r *reading) dln(name string, pf [][]byte, nTilde *big.Int) {
 	}
 }
 
-// modProof reads the proof that n is a product of two primes, both 3 modulo 4.
+// modProof reads the proof that n is a product of two primes, both 3 modulo 4. W must be a unit that is no square, by its
+// Jacobi symbol of −1: with W = 0, or a W that shares a factor with n, the zeros of X satisfy every equation that W enters,
+// and n may have any factors at all.
 func (r *reading) modProof(pf [][]byte, n *big.Int) {
 	if !r.parts("modulus-proof.parts", pf, modParts) {
 		return
 	}
-	r.unit("modulus-proof.w", pf[0], n)
+	w := r.unit("modulus-proof.w", pf[0], n)
+	if r.broken == "" {
+		r.want("modulus-proof.w", big.Jacobi(w, n) == -1) // n is odd, or its material was refused: an even one panics
+	}
 	for i := range modIterations {
 		r.unit("modulus-proof.x", pf[1+i], n)
 		r.unit("modulus-proof.z", pf[modIterations+3+i], n)

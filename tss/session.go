@@ -316,9 +316,9 @@ func (s *session) dependent(pair []common.Address) *Outcome {
 	others := slices.DeleteFunc(distinct(pair), func(a common.Address) bool { return a == s.self })
 	if len(others) == 1 {
 		kg, _ := s.plan.find(typeKeygen1)
-		return refused(others[0], "moduli.shared", s.held[slot{kg.round, kg.kind, common.Address{}, others[0]}])
+		return refused(others[0], ruleShared, s.held[slot{kg.round, kg.kind, common.Address{}, others[0]}])
 	}
-	return unattributed("moduli.shared", others...)
+	return unattributed(ruleShared, others...)
 }
 
 // close reads the closing round.
