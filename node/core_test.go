@@ -153,9 +153,12 @@ func (l *lab) found() {
 		require.NoError(l.t, err)
 		a.Signatures = append(a.Signatures, sig)
 	}
-	sig, err := quorum.SignDigest(payer, a.Transcript.CanaryDigest(l.network, ids[:ids.Q()]))
-	require.NoError(l.t, err)
-	a.Canaries = []quorum.Canary{{Set: ids[:ids.Q()], Sig: sig}}
+	for try := range quorum.CoveringSets(len(ids)) {
+		set := quorum.CanarySet(ids, uint64(try))
+		sig, err := quorum.SignDigest(payer, a.Transcript.CanaryDigest(l.network, set))
+		require.NoError(l.t, err)
+		a.Canaries = append(a.Canaries, quorum.Canary{Set: set, Sig: sig})
+	}
 	b, err := l.state.BuildMembers(a, l.views(0, uint64(time.Now().UnixMilli())))
 	require.NoError(l.t, err)
 	require.NoError(l.t, l.hearDecision(l.decision(b)))

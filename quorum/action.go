@@ -16,19 +16,25 @@ type ActionKind uint8
 
 // The kinds.
 const (
+	ActionMembers ActionKind = 4 // proposed: decided only with the proofs of the ceremony that follows
 	ActionPolicy  ActionKind = 5
 	ActionResume  ActionKind = 6
 	ActionResolve ActionKind = 7
+	ActionReadmit ActionKind = 8 // never decided: the member that it names follows it
 )
 
 func (k ActionKind) String() string {
 	switch k {
+	case ActionMembers:
+		return "MEMBERS"
 	case ActionPolicy:
 		return "POLICY"
 	case ActionResume:
 		return "RESUME"
 	case ActionResolve:
 		return "RESOLVE"
+	case ActionReadmit:
+		return "READMIT"
 	}
 	return fmt.Sprintf("action(%d)", uint8(k))
 }
@@ -64,7 +70,7 @@ type Action struct {
 	Body   []byte // RLP of the body
 }
 
-// ActionBody is what an action does: a [Resume], a [PolicyChange] or a [Resolve].
+// ActionBody is what an action does: a [MemberChange], a [PolicyChange], a [Resume], a [Resolve] or a [Readmit].
 type ActionBody interface {
 	Action() ActionKind
 	Check() error // the shape alone
@@ -311,12 +317,16 @@ func NewAction(epoch, policy, serial uint64, body ActionBody) (Action, error) {
 // Open reads the body. Bytes that are not the one encoding of a body that passes its check are [ErrAction].
 func (a Action) Open() (ActionBody, error) {
 	switch a.Kind {
+	case ActionMembers:
+		return openBody[MemberChange](a.Body)
 	case ActionResume:
 		return openBody[Resume](a.Body)
 	case ActionPolicy:
 		return openBody[PolicyChange](a.Body)
 	case ActionResolve:
 		return openBody[Resolve](a.Body)
+	case ActionReadmit:
+		return openBody[Readmit](a.Body)
 	}
 	return nil, badAction("unknown kind %d", uint8(a.Kind))
 }

@@ -132,12 +132,16 @@ func (a Action) Typed(network common.Hash, time uint64) (TypedStruct, error) {
 	}
 	t := TypedStruct{Fields: []TypedField{{"epoch", a.Epoch}, {"policyVersion", a.Policy}, {"serial", a.Serial}}}
 	switch b := body.(type) {
+	case MemberChange:
+		b.typed(&t)
 	case Resume:
 		err = b.typed(network, &t)
 	case PolicyChange:
 		err = typedPolicy("Policy", b.File, &t)
 	case Resolve:
 		err = b.typed(&t)
+	case Readmit:
+		b.typed(&t)
 	}
 	t.Fields = append(t.Fields, TypedField{"actionHash", a.Hash(network)}, TypedField{"signedAt", time})
 	return t, err

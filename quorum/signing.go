@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -136,7 +137,9 @@ type MembersAction struct {
 	Members    []Member
 	Transcript Transcript
 	Signatures []Signature // of every member, in members' order
-	Canaries   []Canary
+	Canaries   []Canary    // by different sets that together hold every member
+	// Change is the operators' signed [MemberChange], encoded; empty in the founding decision, which the genesis document allows.
+	Change []byte `rlp:"optional"`
 }
 
 // Verify checks the ceremony's proofs and returns the new roster. It does not check that the change was proposed.
@@ -162,13 +165,14 @@ func (a MembersAction) Verify(network common.Hash) (Roster, error) {
 	return r, a.verifyCanaries(network, ids)
 }
 
-// verifyCanaries wants at least one signature of the new key by a subset of exactly q members.
+// verifyCanaries wants signatures of the new key by sets of exactly q members that together hold everyone: whose share does
+// not sign is found before the key is trusted, not when money waits. No set may stand twice, so that a list cannot grow.
 func (a MembersAction) verifyCanaries(network common.Hash, ids Members) error {
 	payer := crypto.PubkeyToAddress(*mustPub(a.Transcript.PublicKey))
-	if len(a.Canaries) == 0 {
-		return errors.New("no canary signature")
-	}
-	for _, c := range a.Canaries {
+	for i, c := range a.Canaries {
+		if slices.ContainsFunc(a.Canaries[:i], func(o Canary) bool { return equalMembers(o.Set, c.Set) }) {
+			return errors.New("canary: a set stands twice")
+		}
 		if len(c.Set) != ids.Q() {
 			return errors.New("canary: set is not a quorum")
 		}
@@ -180,6 +184,9 @@ func (a MembersAction) verifyCanaries(network common.Hash, ids Members) error {
 		if signer, err := c.Sig.Recover(a.Transcript.CanaryDigest(network, c.Set)); err != nil || signer != payer {
 			return errors.New("canary: not signed by the new key")
 		}
+	}
+	if !Covered(ids, a.Canaries) {
+		return errors.New("canary: not every member's share has signed")
 	}
 	return nil
 }

@@ -45,7 +45,11 @@ func TestMembersActionRefuses(t *testing.T) {
 		"a threshold below q":     {func(a *quorum.MembersAction) { a.Transcript.Threshold = 2 }, "threshold"},
 		"a key off the curve":     {func(a *quorum.MembersAction) { a.Transcript.PublicKey = quorum.PublicKey{} }, "public key"},
 		"other moduli":            {func(a *quorum.MembersAction) { a.Transcript.Moduli = common.Hash{} }, "signature 0"},
-		"no canary":               {func(a *quorum.MembersAction) { a.Canaries = nil }, "no canary"},
+		"no canary":               {func(a *quorum.MembersAction) { a.Canaries = nil }, "not every member"},
+		"a member without canary": {func(a *quorum.MembersAction) { a.Canaries = a.Canaries[:1] }, "not every member"},
+		"one canary twice": {func(a *quorum.MembersAction) {
+			a.Canaries = append(a.Canaries, a.Canaries[0])
+		}, "stands twice"},
 		"a canary by too few":     {func(a *quorum.MembersAction) { a.Canaries[0].Set = c.ids()[:2] }, "not a quorum"},
 		"a canary by another set": {func(a *quorum.MembersAction) { a.Canaries[0].Set = c.ids()[1:] }, "not signed by the new key"},
 		"a canary of a stranger": {func(a *quorum.MembersAction) {

@@ -90,6 +90,10 @@ func (s *State) acts(v quorum.VerifiedAction) (Acted, error) {
 	}
 	var err error
 	switch body := v.Body().(type) {
+	case quorum.MemberChange:
+		err = s.changes(body)
+	case quorum.Readmit:
+		err = s.readmits(body)
 	case quorum.Resume:
 		if out.Halts, err = body.Open(s.Network, s.Roster.IDs()); err != nil {
 			err = invalid("%v", err)
@@ -328,6 +332,9 @@ func (s *State) applyAction(b Batch) (*Acted, error) {
 
 // BuildAction makes the decision of an action that q operators signed.
 func (s *State) BuildAction(v quorum.VerifiedAction, views []quorum.Signed[quorum.View]) (Batch, error) {
+	if v.Action().Kind == quorum.ActionMembers {
+		return Batch{}, invalid("a change of members is decided with the ceremony's proofs")
+	}
 	f := s.frame(actedKind(v.Action().Kind), s.freshest(views, nil))
 	if f == nil {
 		return Batch{}, invalid("fewer than %d views", s.Roster.Q())

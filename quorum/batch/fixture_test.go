@@ -181,10 +181,13 @@ func (w *world) signAction(t tb, a *quorum.MembersAction) {
 		require.NoError(t, err)
 		a.Signatures = append(a.Signatures, sig)
 	}
-	set := w.members()[:w.q()]
-	sig, err := quorum.SignDigest(w.payer, a.Transcript.CanaryDigest(w.network, set))
-	require.NoError(t, err)
-	a.Canaries = []quorum.Canary{{Set: set, Sig: sig}}
+	a.Canaries = nil
+	for try := range quorum.CoveringSets(len(a.Transcript.Members)) {
+		set := quorum.CanarySet(a.Transcript.Members, uint64(try))
+		sig, err := quorum.SignDigest(w.payer, a.Transcript.CanaryDigest(w.network, set))
+		require.NoError(t, err)
+		a.Canaries = append(a.Canaries, quorum.Canary{Set: set, Sig: sig})
+	}
 }
 
 func (w *world) lane(network string) quorum.LaneKey {

@@ -1,11 +1,9 @@
 package batch
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/rlp"
 	"github.com/holiman/uint256"
 
 	"conclave/quorum"
@@ -184,46 +182,17 @@ func (s *State) applyMembers(b Batch) (*quorum.MembersAction, error) {
 	if err != nil {
 		return nil, err
 	}
+	founding := !s.Founded()
 	s.Roster, s.Key, s.Payer = roster, action.Transcript.PublicKey, payer
 	for _, l := range s.Lanes {
-		k := l.Key(payer).Nonces()
-		s.first[k], s.next[k] = l.FirstNonce, l.FirstNonce
-	}
-	return &action, nil
-}
-
-// members decodes and verifies the action of a founding MEMBERS batch.
-func (s *State) members(b Batch) (quorum.MembersAction, quorum.Roster, error) {
-	var action quorum.MembersAction
-	if err := rlp.DecodeBytes(b.Action, &action); err != nil {
-		return action, quorum.Roster{}, invalid("action: %v", err)
-	}
-	if s.Height != 0 || s.Founded() {
-		return action, quorum.Roster{}, invalid("a change of members is not supported by this version")
-	}
-	roster, err := action.Verify(s.Network)
-	if err != nil {
-		return action, roster, invalid("action: %v", err)
-	}
-	if roster.Epoch != s.Roster.Epoch+1 {
-		return action, roster, invalid("epoch %d does not follow %d", roster.Epoch, s.Roster.Epoch)
-	}
-	if err := sameMembers(roster.Members, s.Roster.Members); err != nil {
-		return action, roster, invalid("founding members: %v", err)
-	}
-	return action, roster, nil
-}
-
-func sameMembers(a, b []quorum.Member) error {
-	if len(a) != len(b) {
-		return errors.New("not those of the genesis document")
-	}
-	for i := range a {
-		if quorum.MemberDigest(a[i]) != quorum.MemberDigest(b[i]) {
-			return fmt.Errorf("%s is not as the genesis document has it", a[i].Address)
+		if k := l.Key(payer).Nonces(); founding {
+			s.first[k], s.next[k] = l.FirstNonce, l.FirstNonce
 		}
 	}
-	return nil
+	if signed, ok, err := action.Proposal(); ok && err == nil {
+		s.Serial = signed.Action.Serial
+	}
+	return &action, nil
 }
 
 // costOf is the most that a batch can take. Valid has checked that nothing overflows.
