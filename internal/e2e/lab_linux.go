@@ -38,12 +38,22 @@ const rules = `table inet wire {
 type Lab struct {
 	networks []*os.File // each holds a namespace
 	proxies  []*proxy
+	cables   []*cable // of networks that are joined by slow ones
+	delay    time.Duration
+	how      string // what delays, empty when nothing does
 }
 
-// NewLab makes n networks that reach each other through this process's namespace. It refuses to work in a namespace that
-// [Again] did not make. The caller closes it, also after an error.
-func NewLab(ctx context.Context, n int) (*Lab, error) {
-	l := &Lab{}
+// What can delay packets.
+const (
+	byNetem = "tc netem"
+	byCable = "cables of the test's own, for the kernel has no netem"
+)
+
+// NewLab makes n networks that reach each other through this process's namespace, each packet to a network so much late
+// where that is possible: [Lab.Delay] tells. It refuses to work in a namespace that [Again] did not make. The caller closes
+// it, also after an error.
+func NewLab(ctx context.Context, n int, delay time.Duration) (*Lab, error) {
+	l := &Lab{delay: delay}
 	switch {
 	case !Inside():
 		return l, errors.New("make networks: this process is not in a namespace of its own")
@@ -52,6 +62,9 @@ func NewLab(ctx context.Context, n int) (*Lab, error) {
 	}
 	if err := run(ctx, "", tool("ip"), "link", "set", "lo", "up"); err != nil {
 		return l, err
+	}
+	if delay > 0 {
+		l.how = delayer(ctx)
 	}
 	for i := range n {
 		if err := l.join(ctx, i); err != nil {
@@ -64,29 +77,69 @@ func NewLab(ctx context.Context, n int) (*Lab, error) {
 	return l, nft(ctx, rules)
 }
 
+// delayer tries, on this namespace's own loopback device, what delays packets here.
+func delayer(ctx context.Context) string {
+	netem := []string{"qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"}
+	if run(ctx, "", tool("tc"), netem...) == nil && run(ctx, "", tool("tc"), "qdisc", "del", "dev", "lo", "root") == nil {
+		return byNetem
+	}
+	f, err := openTun("try0")
+	if err != nil {
+		return ""
+	}
+	_ = f.Close()
+	return byCable
+}
+
 // join makes one namespace, and a cable between it and the router.
 func (l *Lab) join(ctx context.Context, i int) error {
-	var ns *os.File
+	plugged := &cable{}
 	err := onThread(func(router *os.File) (err error) {
 		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("unshare: %w", err)
 		}
-		if ns, err = os.Open("/proc/thread-self/ns/net"); err != nil {
+		ns, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
 			return err
 		}
 		l.networks = append(l.networks, ns)
-		// By descriptor: a process's number stands for its first thread, and that may be this one.
-		return ip(ctx,
-			"link set lo up",
-			fmt.Sprintf("link add eth0 type veth peer name %s netns /proc/%d/fd/%d", port(i), os.Getpid(), router.Fd()),
-			fmt.Sprintf("address add %s/24 dev eth0", l.Host(i)),
-			"link set eth0 up",
+		if l.how == byCable {
+			plugged.network, err = openTun("eth0")
+		} else {
+			// By descriptor: a process's number stands for its first thread, and that may be this one.
+			err = ip(ctx, fmt.Sprintf("link add eth0 type veth peer name %s netns /proc/%d/fd/%d", port(i), os.Getpid(), router.Fd()))
+		}
+		if err != nil {
+			return err
+		}
+		return ip(ctx, "link set lo up", fmt.Sprintf("address add %s/24 dev eth0", l.Host(i)), "link set eth0 up",
 			fmt.Sprintf("route add default via 10.77.%d.1", i))
 	})
+	if plugged.network != nil {
+		if plugged.router, err = plug(err, i); err != nil {
+			return errors.Join(err, plugged.network.Close())
+		}
+		plugged.serve(l.delay)
+		l.cables = append(l.cables, plugged)
+	}
 	if err != nil {
 		return err
 	}
-	return ip(ctx, fmt.Sprintf("address add 10.77.%d.1/24 dev %s", i, port(i)), fmt.Sprintf("link set %s up", port(i)))
+	if err := ip(ctx, fmt.Sprintf("address add 10.77.%d.1/24 dev %s", i, port(i)), fmt.Sprintf("link set %s up", port(i))); err != nil {
+		return err
+	}
+	if l.how != byNetem {
+		return nil
+	}
+	return run(ctx, "", tool("tc"), "qdisc", "add", "dev", port(i), "root", "netem", "delay", fmt.Sprintf("%dms", l.delay.Milliseconds()))
+}
+
+// plug makes the router's end of a slow cable, unless the other end is not well.
+func plug(other error, i int) (*os.File, error) {
+	if other != nil {
+		return nil, other
+	}
+	return openTun(port(i))
 }
 
 // port is the router's end of a network's cable.
@@ -133,14 +186,12 @@ func (l *Lab) Loss(ctx context.Context, percent int) error {
 	return nft(ctx, fmt.Sprintf("flush chain inet wire loss\nadd rule inet wire loss numgen random mod 100 < %d counter name lost drop\n", percent))
 }
 
-// Delay makes every packet to a network late, where the kernel has netem; ok tells.
-func (l *Lab) Delay(ctx context.Context, d time.Duration) (ok bool) {
-	for i := range l.networks {
-		if run(ctx, "", tool("tc"), "qdisc", "replace", "dev", port(i), "root", "netem", "delay", fmt.Sprintf("%dms", d.Milliseconds())) != nil {
-			return false
-		}
+// Delay says in words how late every packet to a network is, and by what; or that nothing is.
+func (l *Lab) Delay() string {
+	if l.how == "" {
+		return "nothing is delayed"
 	}
-	return true
+	return fmt.Sprintf("%s delay by %s", l.delay, l.how)
 }
 
 // Cut is one direction between two networks.
@@ -227,6 +278,9 @@ func (l *Lab) Close() error {
 	var err error
 	for _, p := range l.proxies {
 		err = errors.Join(err, p.close())
+	}
+	for _, c := range l.cables {
+		err = errors.Join(err, c.close())
 	}
 	for _, f := range l.networks {
 		err = errors.Join(err, f.Close())

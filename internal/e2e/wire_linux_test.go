@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,9 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("github.com/ipfs/go-log/writer.(*MirrorWriter).logRoutine"),
-		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"))
+		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
+		// It ends within a second of its database; a leak is looked for during half of one.
+		goleak.IgnoreAnyFunction("github.com/syndtr/goleveldb/leveldb.(*DB).mpoolDrain"))
 }
 
 // hearing is how long a datagram may take within one machine.
@@ -91,7 +94,7 @@ func TestTheWire(t *testing.T) {
 		return
 	}
 	ctx := t.Context()
-	lab, err := e2e.NewLab(ctx, 3)
+	lab, err := e2e.NewLab(ctx, 3, 0)
 	t.Cleanup(func() { require.NoError(t, lab.Close()) })
 	require.NoError(t, err)
 	p := openPosts(t, lab, 3)
@@ -121,12 +124,43 @@ func TestTheWire(t *testing.T) {
 	require.True(t, p[2].hears(t, p[1]))
 }
 
+// What is delayed is that late, in each direction, and comes in order.
+func TestLateOnTheWire(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	const late = 50 * time.Millisecond
+	lab, err := e2e.NewLab(t.Context(), 2, late)
+	t.Cleanup(func() { require.NoError(t, lab.Close()) })
+	require.NoError(t, err)
+	if !strings.HasPrefix(lab.Delay(), late.String()) {
+		t.Skipf("skipped: %s here, for the kernel has neither netem nor tun devices", lab.Delay())
+	}
+	t.Log(lab.Delay())
+	p := openPosts(t, lab, 2)
+	for i := range p {
+		began := time.Now()
+		for number := range byte(100) {
+			_, err := p[i].WriteTo([]byte{number}, p[1-i].LocalAddr())
+			require.NoError(t, err)
+		}
+		require.NoError(t, p[1-i].SetReadDeadline(time.Now().Add(10*time.Second)))
+		for number := range byte(100) {
+			got := make([]byte, 1)
+			_, _, err := p[1-i].ReadFrom(got)
+			require.NoError(t, err)
+			require.Equal(t, number, got[0])
+			require.GreaterOrEqual(t, time.Since(began), late)
+		}
+	}
+}
+
 // A namespace's loopback is its own, and what is passed on reaches it.
 func TestPassedOn(t *testing.T) {
 	if !inside(t) {
 		return
 	}
-	lab, err := e2e.NewLab(t.Context(), 1)
+	lab, err := e2e.NewLab(t.Context(), 1, 0)
 	t.Cleanup(func() { require.NoError(t, lab.Close()) })
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
