@@ -26,6 +26,10 @@ func alertHalt(by common.Address, h quorum.Halt) Alert {
 }
 
 func alertEvidence(kind ledger.EvidenceKind, member common.Address) Alert {
+	if member == (common.Address{}) { // a decision, a payment or a row that contradicts another: nobody signed it alone
+		return Alert{Key: codeEvidence + string(kind), Code: codeEvidence,
+			Text: fmt.Sprintf("evidence of %s, which names no member", kind), Hint: "read it with conclave evidence, and call the other operators"}
+	}
 	return Alert{Key: codeEvidence + string(kind) + member.Hex(), Code: codeEvidence,
 		Text: fmt.Sprintf("proof of misbehaviour: %s by %s", kind, member), Hint: "talk to the other operators about removing the member"}
 }

@@ -290,17 +290,19 @@ func (c *core) reloadConvictions() error {
 	})
 }
 
-// keepForeign keeps what the payer's key signed at a nonce for which another transaction was decided. Of a transaction that is
-// not of our shape only its hash is kept: that it stands there is then this node's word.
+// keepForeign keeps what the payer's key signed at a nonce for which another transaction was decided at a height, or none at
+// all: height 0. What was not decided is this node's word, and so is a transaction that is not of our shape: its hash is kept.
 func (c *core) keepForeign(raw []byte, hash common.Hash, height uint64) {
+	first, decided := raw, []byte(nil)
 	if len(raw) == 0 {
-		c.keepEvidence(ledger.EvidencePayment, common.Address{}, hash[:], nil)
-		return
+		first = hash[:]
+	} else if height > 0 {
+		committed, err := c.decisionAt(height)
+		if err != nil {
+			c.stop(err)
+			return
+		}
+		decided = marshal(committed.Unchecked())
 	}
-	committed, err := c.decisionAt(height)
-	if err != nil {
-		c.stop(err)
-		return
-	}
-	c.keepEvidence(ledger.EvidencePayment, common.Address{}, raw, marshal(committed.Unchecked()))
+	c.keepEvidence(ledger.EvidencePayment, common.Address{}, first, decided)
 }

@@ -276,6 +276,42 @@ func TestForeignPaymentsAreKept(t *testing.T) {
 	require.Len(t, l.net.(*outbox).pieces(t, l.address(1)), 1)
 }
 
+// A payment that nobody decided is named by the halt and kept. It is the word of the node that shows it, so it is told nobody.
+func TestUndecidedPaymentsAreNamed(t *testing.T) {
+	l := newLab(t)
+	l.net = &outbox{}
+	tx, _ := l.stolen(t)
+	l.tripUndecided("net", 3, 2, undecided{nonce: 1, hash: common.Hash{7}}) // found at another nonce: a decision came in since
+	require.True(t, l.halted())
+	require.Empty(t, l.kept(t))
+	for range 2 {
+		l.tripUndecided("net", 3, 2, undecided{nonce: 2, hash: tx.Hash(), raw: tx.Raw()})
+	}
+	require.Contains(t, l.fuseText(), tx.Hash().Hex())
+	l.tripUndecided("net", 4, 3, undecided{nonce: 3, hash: common.Hash{9}})
+	kept := l.kept(t)
+	require.Len(t, kept, 2)
+	for _, e := range kept {
+		require.False(t, isTold(e))
+		view := l.door().viewEvidence(e)
+		view.Network = l.network
+		verdict, err := VerifyEvidence(l.genesis, view)
+		require.NoError(t, err)
+		require.Equal(t, EvidenceRecord, verdict)
+	}
+	require.Empty(t, l.net.(*outbox).pieces(t, l.address(1)))
+}
+
+// fuseText is what people are told of this node's fuse.
+func (l *lab) fuseText() (text string) {
+	for _, a := range l.alerts.list() {
+		if a.Code == codeFuse {
+			text = a.Text
+		}
+	}
+	return text
+}
+
 // Somebody else speaks with this node's key: it says nothing more.
 func TestEvidenceAgainstOneself(t *testing.T) {
 	for _, kind := range []string{"two-votes", "two-tss-envelopes"} {

@@ -34,6 +34,8 @@ type watcher struct {
 	odd   map[string]time.Time // since when this node sees what its decisions do not explain
 	after uint64
 
+	undecided undecided // what was found at a nonce that no decision took
+
 	closed   uint64    // below this nonce every slot of the sequence is settled
 	flows    flows     // the payer's running accounts
 	overpaid time.Time // since when decisions pay more than was credited
@@ -137,14 +139,14 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 		return nil
 	}
 	since, core, odd, closed := w.oddSince(oddNonce), w.n.core, false, w.closed
+	w.findUndecided(ctx, key, w.lane.FirstNonce+decided, final)
 	asked := core.ask(ctx, func() {
 		// Decisions may have come in since: the books are read again where none can come in between.
 		if settled, decided, err = w.counts(key, closed); err == nil {
 			odd = core.caughtUp(since) && chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) != nil
 		}
-		if odd && final > w.lane.FirstNonce+decided {
-			core.trip("foreign-payment", fmt.Sprintf("%s: payer %s has %d final transactions, decisions explain %d",
-				w.lane.Network, key.Payer, final, w.lane.FirstNonce+decided))
+		if first := w.lane.FirstNonce + decided; odd && final > first {
+			core.tripUndecided(w.lane.Network, final, first, w.undecided)
 		}
 	})
 	if asked != nil || err != nil {
@@ -155,6 +157,35 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 		return fmt.Errorf("final nonce %d is below what is settled: the endpoints lag", final)
 	}
 	return nil
+}
+
+// undecided is a final transaction of the payer at a nonce that no decision took; without a hash it was not found.
+type undecided struct {
+	nonce uint64
+	hash  common.Hash
+	raw   []byte // nil when it is not of our shape
+}
+
+// findUndecided looks once for what stands at the first nonce that no decision took. Not to find it delays nothing: the
+// halt then names the nonce alone.
+func (w *watcher) findUndecided(ctx context.Context, key quorum.LaneKey, first, final uint64) {
+	if final <= first || w.undecided.nonce == first && w.undecided.hash != (common.Hash{}) {
+		return
+	}
+	w.undecided = undecided{nonce: first}
+	if out, err := chain.OutcomeFor(ctx, w.end, key.Payer, first, nil); err == nil {
+		w.undecided.hash, w.undecided.raw = out.TxHash, out.Raw
+	}
+}
+
+// tripUndecided halts this node for payments of which no decision tells, and keeps the first of them.
+func (c *core) tripUndecided(network string, final, first uint64, found undecided) {
+	what := fmt.Sprintf("nobody decided nonce %d", first)
+	if found.nonce == first && found.hash != (common.Hash{}) {
+		c.keepForeign(found.raw, found.hash, 0)
+		what += fmt.Sprintf(", which %s took", found.hash)
+	}
+	c.trip("foreign-payment", fmt.Sprintf("%s: the payer has %d final transactions, decisions explain %d: %s", network, final, first, what))
 }
 
 // counts says how many of the sequence's slots are settled, and how many were decided. Those below closed are all settled.
