@@ -21,6 +21,8 @@ type Report struct {
 	Decisions int // heights
 	Paid      int // withdrawals that the chain shows paid
 	Said      int // statements that were sent and stand on a disk
+	Locked    int // prevotes of custodians that were locked
+	Turned    int // those for another value, each allowed by a newer certificate
 	Equal     int // custodians whose books were compared with another's
 }
 
@@ -65,7 +67,7 @@ func (w *World) Check() (Report, error) {
 		}
 		disks = append(disks, d)
 	}
-	for _, check := range []func(*Report, []disk) error{w.checkDecisions, w.checkSaid, w.checkChain, w.checkEqual, w.checkDeeds} {
+	for _, check := range []func(*Report, []disk) error{w.checkDecisions, w.checkSaid, w.checkChain, w.checkEqual, w.checkDeeds, w.checkLocks} {
 		if err := check(&r, disks); err != nil {
 			return r, err
 		}
@@ -144,7 +146,10 @@ func (d *disk) read(w *World, tx *ledger.Tx) error {
 	if d.state, err = tx.StateHash(); err != nil {
 		return err
 	}
-	return d.readDeeds(w, tx)
+	if err := d.readDeeds(w, tx); err != nil {
+		return err
+	}
+	return d.readLock(w, tx)
 }
 
 // checkDecisions is I1, I6, I7 and I11 over all disks: one decision per height, one payout per withdrawal, one batch per

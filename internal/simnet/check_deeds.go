@@ -21,11 +21,17 @@ const maxAttempts = 60
 type deeds struct {
 	approved map[common.Hash]bool              // digests of its approvals
 	verdicts map[uint64]common.Hash            // contents, by withdrawal
-	votes    map[string]common.Hash            // by place
+	cast     map[spot]common.Hash              // its votes
 	intents  map[intentKey]ledger.IntentFields // the last attempt
 	spoke    []uint64                          // counters of verdicts and READYs, ascending
 	voted    map[uint64]uint64                 // the first counter of an own vote, by height
 	halts    []ledger.HaltRecord               // its own, of everything
+}
+
+// spot is where a vote stands.
+type spot struct {
+	height, round uint64
+	phase         quorum.Phase
 }
 
 type intentKey struct {
@@ -34,7 +40,7 @@ type intentKey struct {
 }
 
 func (d *disk) readDeeds(w *World, tx *ledger.Tx) error {
-	e := deeds{approved: map[common.Hash]bool{}, verdicts: map[uint64]common.Hash{}, votes: map[string]common.Hash{}, intents: map[intentKey]ledger.IntentFields{},
+	e := deeds{approved: map[common.Hash]bool{}, verdicts: map[uint64]common.Hash{}, cast: map[spot]common.Hash{}, intents: map[intentKey]ledger.IntentFields{},
 		voted: map[uint64]uint64{}}
 	err := tx.OwnStatements(0, func(counter uint64, kind quorum.Kind, raw []byte) error { return e.read(w, d.c, counter, kind, raw) })
 	for _, id := range d.decisions {
@@ -78,11 +84,11 @@ func (e *deeds) read(w *World, c *Custodian, counter uint64, kind quorum.Kind, r
 		if e.voted[b.Height] == 0 {
 			e.voted[b.Height] = counter
 		}
-		place := fmt.Sprintf("the %s of height %d round %d", b.Phase, b.Height, b.Round)
-		if was, ok := e.votes[place]; ok && was != b.ID {
-			return broken("I2", "%s holds two votes as %s", c.Name, place)
+		at := spot{b.Height, b.Round, b.Phase}
+		if was, ok := e.cast[at]; ok && was != b.ID {
+			return broken("I2", "%s holds two votes as the %s of height %d round %d", c.Name, b.Phase, b.Height, b.Round)
 		}
-		e.votes[place] = b.ID
+		e.cast[at] = b.ID
 	}
 	return nil
 }

@@ -31,11 +31,7 @@ func (w *World) HearDecrees() {
 	seen := map[common.Hash]bool{}
 	w.wire.mu.Lock()
 	defer w.wire.mu.Unlock()
-	w.wire.precommits = map[int]uint64{}
 	w.wire.ears = append(w.wire.ears, func(h Heard) {
-		if h.Says == quorum.KindPrecommit && h.ID != (common.Hash{}) && h.Signer == h.From {
-			w.wire.precommits[h.FromIndex] = max(w.wire.precommits[h.FromIndex], h.Height)
-		}
 		d, ok := decreeOf(h)
 		id := crypto.Keccak256Hash([]byte(d.protocol), d.frame)
 		if !ok || seen[id] || len(w.wire.decreed) == maxDecreed {
@@ -44,13 +40,6 @@ func (w *World) HearDecrees() {
 		seen[id] = true
 		w.wire.decreed = append(w.wire.decreed, d)
 	})
-}
-
-// Precommitted is the highest height in which a member precommitted a value since [World.HearDecrees], whoever heard it.
-func (w *World) Precommitted(index int) uint64 {
-	w.wire.mu.Lock()
-	defer w.wire.mu.Unlock()
-	return w.wire.precommits[index]
 }
 
 func decreeOf(h Heard) (decreed, bool) {

@@ -28,8 +28,9 @@ type Loss struct {
 // Heard is a message on the wire with what it says.
 type Heard struct {
 	memnet.Message
-	FromIndex, ToIndex int    // of members; −1 for a stranger
-	Statement          []byte // the signed bytes that it carries; nil when it carries none, or several
+	FromIndex, ToIndex int       // of members; −1 for a stranger
+	Statement          []byte    // the signed bytes that it carries; nil when it carries none, or several
+	certificates       [2][]byte // that travel with a vote or proposal
 	meaning
 }
 
@@ -53,13 +54,13 @@ type wire struct {
 	losses []Loss
 	storm  Storm
 	words  words
+	locks  locks
 	said   map[int]map[common.Hash]bool // by member, digests of counted statements
 	known  map[common.Hash]meaning      // of statements, by the digest of their bytes: a signature is recovered once
 	ears   []func(Heard)
 	ranges map[uint64]quorum.Checkpoint // what custodians said last of each range, once somebody listens
 
-	decreed    []decreed      // what was signed to govern, once somebody listens
-	precommits map[int]uint64 // by member, the highest height with its precommit for a value; likewise
+	decreed []decreed // what was signed to govern, once somebody listens
 }
 
 func newWire(w *World) *wire {
@@ -148,7 +149,7 @@ func (x *wire) read(m memnet.Message) Heard {
 	case m.Name == "votes":
 		var v voteMsg
 		if rlp.DecodeBytes(m.Data, &v) == nil {
-			h.Statement = v.Statement
+			h.Statement, h.certificates = v.Statement, [2][]byte{v.Beside, v.Proof}
 		}
 	case m.Name == "facts" && m.Kind == memnet.Gossip:
 		h.Statement = m.Data

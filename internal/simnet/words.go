@@ -3,6 +3,7 @@ package simnet
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -29,6 +30,7 @@ type contradiction struct {
 // listen looks at every statement of a message, once.
 func (x *wire) listen(h Heard) {
 	if h.Statement != nil {
+		x.locks.beside(h.Height, h.certificates[:]...)
 		x.weigh(h.FromIndex, h.Statement)
 		return
 	}
@@ -60,6 +62,7 @@ func (x *wire) weigh(from int, raw []byte) {
 		}
 		x.words.said[key] = what
 	}
+	x.locks.watch(x.w, signer, m)
 }
 
 // invariantOf is the invariant that a place's name begins with.
@@ -140,7 +143,7 @@ func (w *World) contradictions() error {
 	w.wire.mu.Lock()
 	defer w.wire.mu.Unlock()
 	var errs []error
-	for _, c := range w.wire.words.broken {
+	for _, c := range slices.Concat(w.wire.words.broken, w.wire.locks.broken) {
 		if !w.faulty[c.member] {
 			errs = append(errs, c.err)
 		}
