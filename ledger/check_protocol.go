@@ -16,7 +16,7 @@ func protocolBuckets() [][]byte {
 		bucketVerdictOwn, bucketVerdictOpen, bucketVerdictContent, bucketVerdictEvent, bucketVerdictMessage, bucketVerdictHead,
 		bucketVerdictUpTo, bucketVerdicts, bucketVerdictClaim, bucketVerdictCount, bucketVerdictWID,
 		bucketVotes, bucketConsensus, bucketValues,
-		bucketDecisions, bucketEpochs, bucketSpentEvent, bucketSpentMessage,
+		bucketDecisions, bucketEpochs, bucketDeletions, bucketSpentEvent, bucketSpentMessage,
 		bucketSlots, bucketSlotBatch, bucketSlotHeight, bucketSlotOpen, bucketPayouts, bucketSigned,
 		bucketIntents, bucketAttempts, bucketSessions,
 		bucketReady, bucketAbortOwn, bucketAborts, bucketAbortCount, bucketStruck,

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -50,6 +51,7 @@ type Ledger struct {
 	wrote      func(bucket string, key, record []byte) // see store
 	onEvidence func(Evidence)                          // see OnEvidence
 	steps      Steps                                   // nil but where durable steps are watched
+	outsider   atomic.Bool                             // see SetMember
 }
 
 // Tx is one transaction: reads see one moment, writes become durable together or not at all.

@@ -33,7 +33,11 @@ func (tx *Tx) enthrone(action quorum.MembersAction, height uint64) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(
+	change, changed, err := action.Proposal()
+	if err == nil && changed {
+		err = tx.act(ActionEffects{Serial: change.Action.Serial, Kind: change.Action.Kind}, height)
+	}
+	return errors.Join(err,
 		tx.put(bucketEpochs, be64(action.Epoch), epochRecord{height + 1, payer, roster, action}),
 		tx.Audit("members", fmt.Sprintf("epoch %d from height %d, payer %s", action.Epoch, height+1, payer)))
 }
@@ -71,6 +75,13 @@ func (tx *Tx) EpochAt(height uint64) (roster quorum.Roster, ok bool, err error) 
 		}
 	}
 	return roster, false, nil
+}
+
+// RosterOf returns an epoch's members. ok is false for one that this node has not reached, and for epoch 0.
+func (tx *Tx) RosterOf(epoch uint64) (roster quorum.Roster, ok bool, err error) {
+	var rec epochRecord
+	ok, err = tx.get(bucketEpochs, be64(epoch), &rec)
+	return rec.Roster, ok, err
 }
 
 // Payer returns the address that pays, by the key of the epoch in force. ok is false before the first MEMBERS.

@@ -37,10 +37,19 @@ type Quarantine struct {
 	// does not hold it said under decisions up to that height, and voted at most one beyond it.
 	Known bool
 	Above uint64
+	// Named is the height from which operators let the node vote, 0 without their word; Word is that, signed and encoded.
+	Named uint64 `rlp:"optional"`
+	Word  []byte `rlp:"optional"`
 }
 
-// Back is the first height in which the node votes again: it may have voted one ahead of all who answered.
-func (q Quarantine) Back() uint64 { return q.Above + 2 }
+// Back is the first height in which the node votes again: the one that operators named, else two above, for it may have voted
+// one ahead of all who answered.
+func (q Quarantine) Back() uint64 {
+	if q.Named != 0 {
+		return q.Named
+	}
+	return q.Above + 2
+}
 
 // Votes reports whether the node may vote in a height.
 func (q Quarantine) Votes(height uint64) bool { return q.Since == 0 || (q.Known && height >= q.Back()) }
@@ -66,6 +75,9 @@ func (tx *Tx) Quarantined() (q Quarantine, ok bool, err error) {
 
 // MaySpeak fails with [ErrAsking] while nothing new may be signed. It is asked wherever a counter is taken.
 func (tx *Tx) MaySpeak() error {
+	if err := tx.mayBelong(); err != nil {
+		return err
+	}
 	if tx.l != nil && tx.l.high != nil && tx.l.high.held.Load() {
 		return ErrAsking
 	}
@@ -139,7 +151,7 @@ func (l *Ledger) Quarantine(q Quarantine) error {
 }
 
 func (tx *Tx) quarantine(q Quarantine, file Mark) error {
-	q.Known, q.Above = false, 0
+	q.Known, q.Above, q.Named, q.Word = false, 0, 0, nil
 	q.Shown = max(q.Shown, file.Counter)
 	from := max(q.Shown, tx.Counter())
 	if from > math.MaxUint64-Leap {
@@ -172,6 +184,9 @@ func (tx *Tx) Shown(height uint64) error {
 func (c *protocolCheck) quarantine() error {
 	q, ok, err := c.tx.Quarantined()
 	if err != nil || !ok {
+		return err
+	}
+	if err := c.word(q); err != nil {
 		return err
 	}
 	return c.tx.OwnStatements(q.Floor, func(counter uint64, kind quorum.Kind, raw []byte) error {

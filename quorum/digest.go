@@ -30,6 +30,8 @@ const (
 	KindCeremony   Kind = "ceremony"
 	KindTSS        Kind = "tss"
 	KindCheckpoint Kind = "checkpoint"
+	KindDeletion   Kind = "deletion"
+	KindUnseal     Kind = "unseal" // a vault's one-time key, to this machine's operator; it never travels
 
 	// The kinds below are hashed, never signed as statements.
 	KindContent Kind = "content"

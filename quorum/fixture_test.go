@@ -144,6 +144,7 @@ func statements(c committee) []statement {
 		}),
 		statementOf(quorum.Clear{Epoch: 1, Counter: 17, Halt: hash(0x4a), Reason: "looked at, a false alarm", Time: 1_780_000_000_003}),
 		statementOf(quorum.Ceremony{Epoch: 1, Attempt: 2, Nonce: hash(0x0c)}),
+		statementOf(quorum.Deletion{Epoch: 2}),
 		statementOf(sampleTranscript(c)),
 		statementOf(sampleCheckpoint()),
 	}

@@ -72,13 +72,15 @@ type Session struct {
 // Hash is the session's id.
 func (s Session) Hash() common.Hash { return Digest(KindSession, s.Network, s) }
 
-// Ceremony says that its signer is here for a key generation. The nonces of all members make the session's id, so an id
-// never serves twice, whatever a member forgot.
+// Ceremony says that its signer is here for a key generation or a resharing. The nonces of all who take part make the
+// session's id, so an id never serves twice, whatever a member forgot.
 type Ceremony struct {
-	Epoch   uint64 // of the key to make
+	Epoch   uint64 // that the shares are for
 	Attempt uint64
 	Nonce   common.Hash // random, fresh for each attempt
 	Canary  uint64      // which try of the canary signature the signer is at, once it holds the key
+	// Change is the hash of the operators' action that is carried out; zero in the key generation.
+	Change common.Hash `rlp:"optional"`
 }
 
 // Kind implements Body.
@@ -88,6 +90,23 @@ func (Ceremony) Kind() Kind { return KindCeremony }
 func (c Ceremony) Check() error {
 	if c.Epoch == 0 || c.Nonce == (common.Hash{}) {
 		return errors.New("ceremony without epoch or nonce")
+	}
+	return nil
+}
+
+// Deletion says that its signer destroyed what it held of the key from before an epoch, once that epoch was decided. Nobody
+// can prove it; it is an operator's word that the auditors keep.
+type Deletion struct {
+	Epoch uint64 // in force
+}
+
+// Kind implements Body.
+func (Deletion) Kind() Kind { return KindDeletion }
+
+// Check implements Body.
+func (d Deletion) Check() error {
+	if d.Epoch < 2 {
+		return errors.New("nothing was reshared before epoch 2")
 	}
 	return nil
 }
