@@ -498,26 +498,40 @@ func (a *Attempts) Ended(o Outcome, s quorum.Session, now time.Time) Effects {
 	a.live = false
 	switch o.Ending {
 	case TimedOut:
-		for _, m := range o.Silent {
+		// Whoever is near the failure is asked last too: among them is who keeps the others from signing.
+		for _, m := range append(slices.Clone(o.Silent), o.Suspects...) {
 			a.silence(m, now)
 		}
 	case Aborted:
-		for _, ev := range o.Evidence {
-			// Only what convinces everyone may exclude a member; the rest of the draw's makers would draw another set.
-			if a.convicts(ev) {
-				a.evidence[ev.Culprit] = ev
-			} else if ev.Culprit != a.cfg.Self {
-				a.silence(ev.Culprit, now)
-			}
+		if !a.believed(o.Evidence, now) {
+			// The others saw a failure without a name. With this member's word the set is struck for all.
+			fx.Abort = abortOf(s)
 		}
 	case Unattributed:
-		fx.Abort = &quorum.Abort{Epoch: s.Epoch, Session: s.Hash(), Batch: s.Batch, K: s.K, Attempt: s.Attempt, Set: s.Set}
+		fx.Abort = abortOf(s)
 	}
 	if a.slot != nil && a.slot.Batch == s.Batch && o.Ending != Signed && a.attempt == s.Attempt {
 		a.begin(s.Attempt+1, now)
 		a.follow(now)
 	}
 	return fx
+}
+
+// believed excludes whom the evidence of a session convicts before everybody, and reports whether it does. Only what
+// convinces everyone may exclude a member: the rest of the draw's makers would draw another set. The others are asked last.
+func (a *Attempts) believed(all []Evidence, now time.Time) (convinced bool) {
+	for _, ev := range all {
+		if a.convicts(ev) {
+			a.evidence[ev.Culprit], convinced = ev, true
+		} else if ev.Culprit != a.cfg.Self {
+			a.silence(ev.Culprit, now)
+		}
+	}
+	return convinced
+}
+
+func abortOf(s quorum.Session) *quorum.Abort {
+	return &quorum.Abort{Epoch: s.Epoch, Session: s.Hash(), Batch: s.Batch, K: s.K, Attempt: s.Attempt, Set: s.Set}
 }
 
 func (a *Attempts) silence(m common.Address, now time.Time) {

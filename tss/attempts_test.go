@@ -274,12 +274,17 @@ func TestEnded(t *testing.T) {
 	require.EqualValues(t, 9, b.Attempt())
 	require.Equal(t, &quorum.Abort{Epoch: 1, Session: s.Hash(), Batch: s.Batch, Attempt: 2, Set: s.Set}, fx.Abort)
 
-	b.Ended(Outcome{Ending: Aborted, Evidence: []Evidence{{Kind: Refused, Culprit: b.members[1], Rule: "theta"}}}, start(10), b.now)
+	fx = b.Ended(Outcome{Ending: Aborted, Evidence: []Evidence{{Kind: Refused, Culprit: b.members[1], Rule: "theta"}}}, start(10), b.now)
 	require.Empty(t, b.evidence, "only what convinces everyone excludes")
+	require.NotNil(t, fx.Abort, "what convinces one strikes the set")
 	require.True(t, b.isSilent(b.members[1], b.now))
-	b.Ended(Outcome{Ending: Aborted, Evidence: []Evidence{twoFaces(t, b.s.nodes[2])}}, start(11), b.now)
+	fx = b.Ended(Outcome{Ending: Aborted, Evidence: []Evidence{twoFaces(t, b.s.nodes[2])}}, start(11), b.now)
+	require.Nil(t, fx.Abort, "the member is out, and the set with it")
 	require.Contains(t, b.evidence, b.members[2])
 	require.EqualValues(t, 12, b.Attempt())
+	suspected := Outcome{Ending: TimedOut, Suspects: []common.Address{b.members[3]}}
+	b.Ended(suspected, quorum.Session{Attempt: 12}, b.now)
+	require.True(t, b.isSilent(b.members[3], b.now), "who may have been silent is asked last too")
 	b.Ended(Outcome{Ending: Signed}, start(12), b.now)
 	require.EqualValues(t, 12, b.Attempt(), "what is signed is not tried again")
 }

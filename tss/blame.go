@@ -102,7 +102,8 @@ func (s *session) contradiction() *Outcome {
 	return nil
 }
 
-// believeAbort turns another participant's abort into an outcome. Proof convicts; the rest only ends the waiting.
+// believeAbort turns another participant's abort into an outcome, or nil when the participants first compare for whom they
+// wait. Proof convicts; the rest only ends the waiting.
 func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
 	convicts := func(ev Evidence) error { return ev.Verify(s.network) }
 	if s.judge != nil {
@@ -123,13 +124,8 @@ func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
 	})
 	switch Ending(n.Kind) {
 	case TimedOut:
-		// Whoever is silent to both of us is silent; else the two of them cannot be told apart.
-		silent := s.missing()
-		both := slices.DeleteFunc(slices.Clone(named), func(a common.Address) bool { return !slices.Contains(silent, a) })
-		if len(both) == 0 {
-			both = append([]common.Address{from}, named...)
-		}
-		return &Outcome{Ending: TimedOut, Silent: distinct(both), Reason: "another participant waited too long"}
+		s.hearWaiting(from, named)
+		return nil
 	case Cancelled:
 		return &Outcome{Ending: TimedOut, Silent: []common.Address{from}, Reason: "a participant left"}
 	}

@@ -16,5 +16,6 @@
 //
 // What will hurt you: the library computes in goroutines of its own, and a panic there cannot be recovered. What could make
 // those goroutines panic is refused by the guard before it is fed; a rule that looks redundant there may be the one that
-// keeps the process alive. Stopping a session waits until the library call under way returns, some seconds in key generation.
+// keeps the process alive. A session ends when its context does, but the library call under way cannot be interrupted: it runs
+// to its end, some seconds in key generation, and is then thrown away. The next session of the key computes after it.
 package tss

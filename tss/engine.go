@@ -50,9 +50,12 @@ type Engine struct {
 	// wrap replaces the library in tests of what happens when it misbehaves.
 	wrap func(machine) machine
 
+	calls sync.WaitGroup // of workers, those that ended sessions left behind too
+
 	mu    sync.Mutex               // guards what follows
 	live  map[common.Hash]*session // by session id
 	keys  map[string]bool          // keys with a live session
+	turns map[string]turn          // to compute with a key
 	ended map[common.Hash]bool
 	queue []common.Hash // ended, oldest first
 	early early
@@ -69,7 +72,7 @@ func New(c Config) (*Engine, error) {
 	return &Engine{
 		self: crypto.PubkeyToAddress(c.Key.PublicKey), key: c.Key, network: c.Network, transport: c.Transport,
 		log: c.Log, development: c.Development,
-		live: map[common.Hash]*session{}, keys: map[string]bool{}, ended: map[common.Hash]bool{},
+		live: map[common.Hash]*session{}, keys: map[string]bool{}, turns: map[string]turn{}, ended: map[common.Hash]bool{},
 		early: early{peers: map[common.Address]*earlyPeer{}},
 	}, nil
 }
@@ -79,6 +82,10 @@ func (e *Engine) Self() common.Address { return e.self }
 
 // Drops returns how many frames were dropped since the start, by reason.
 func (e *Engine) Drops() map[Drop]uint64 { return e.drops.snapshot() }
+
+// Wait returns once no library call is under way. A session that was cancelled ends at once, and may leave one behind for
+// some seconds; nobody needs to wait for it but who must not leave a goroutine. No session may start meanwhile.
+func (e *Engine) Wait() { e.calls.Wait() }
 
 // Receive takes a frame from an authenticated peer. It never blocks and never keeps more than its bounds; what it does not
 // want, it drops and counts.
@@ -130,7 +137,7 @@ func (e *Engine) newSession(id common.Hash, p plan, sorted []common.Address, tim
 	return &session{
 		id: id, network: e.network, self: e.self, key: e.key, transport: e.transport,
 		log: e.log.With(zap.Stringer("session", id), zap.String("protocol", p.name)), drops: &e.drops,
-		plan: p, order: sorted, timeout: timeout, mail: newMailbox(),
+		plan: p, order: sorted, timeout: timeout, mail: newMailbox(), calls: &e.calls,
 	}
 }
 
@@ -156,7 +163,10 @@ func (e *Engine) register(s *session, key string) error {
 	case e.keys[key]:
 		return ErrBusy
 	}
-	e.keys[key], e.live[s.id] = true, s
+	if e.turns[key] == nil {
+		e.turns[key] = newTurn()
+	}
+	e.keys[key], e.live[s.id], s.turn = true, s, e.turns[key]
 	for _, r := range e.early.take(s.id) {
 		e.deliver(s, r)
 	}

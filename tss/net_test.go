@@ -115,6 +115,7 @@ func newHub(t testing.TB, n int) (*hub, []common.Address) {
 		e, err := New(Config{Key: keys[m], Network: testNetwork, Transport: link{h, m}, Development: true})
 		require.NoError(t, err)
 		h.engines[m] = e
+		t.Cleanup(e.Wait)
 	}
 	return h, members
 }

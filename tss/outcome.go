@@ -20,7 +20,8 @@ const (
 	Signed
 	// Generated: a key was made, checked, and its transcript signed by all members.
 	Generated
-	// TimedOut: someone did not answer within a round's deadline. Silent says who; it is local advice, not proof.
+	// TimedOut: someone did not answer within a round's deadline. Silent says who, Suspects who may be, when that cannot be
+	// told; both are local advice, not proof.
 	TimedOut
 	// Aborted: one member broke a rule and the evidence names it.
 	Aborted
@@ -47,7 +48,7 @@ type Outcome struct {
 	Signature quorum.Signature // Signed
 	Silent    []common.Address // TimedOut
 	Culprits  []common.Address // Aborted: proven here; Evidence.Portable says whether it is proven to all
-	Suspects  []common.Address // Unattributed: near the failure, which is no proof
+	Suspects  []common.Address // Unattributed, TimedOut: near the failure, which is no proof
 	Reason    string           // the rule or the failure, in words
 	Evidence  []Evidence       // Aborted
 	Err       error            // NotStarted and Cancelled

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -49,8 +50,16 @@ type session struct {
 	judge func(Evidence) error
 
 	mail   *mailbox
+	turn   turn            // of the key
+	calls  *sync.WaitGroup // library calls of the engine
 	worker *worker
+	ctx    context.Context // of run
 	timer  *time.Timer
+	since  time.Time // when the others' part of the round began
+
+	// Set once somebody ran out of patience: who said for whom it waits, and whom we had missed for long then.
+	waiting map[common.Address][]common.Address
+	missed  []common.Address
 
 	round  uint8             // whose messages are being collected
 	held   map[slot]Envelope // everything accepted, ours too
@@ -58,14 +67,15 @@ type session struct {
 	fed    uint8             // the last round that the library has got
 }
 
-// run drives the session to its end. It returns when ctx ends, at the latest, or when the library call under way then does.
+// run drives the session to its end. It returns when ctx ends, at the latest; a library call under way then is left behind.
 func (s *session) run(ctx context.Context) Outcome {
-	s.held, s.round = map[slot]Envelope{}, 1
+	s.held, s.round, s.ctx = map[slot]Envelope{}, 1, ctx
 	s.timer = time.NewTimer(s.timeout)
-	s.worker = startWorker()
+	s.patience()
+	s.worker = startWorker(s.turn, s.calls)
 	s.worker.run(s.machine.start)
 
-	out := s.loop(ctx)
+	out := s.loop()
 
 	s.timer.Stop()
 	s.worker.stop()
@@ -74,29 +84,29 @@ func (s *session) run(ctx context.Context) Outcome {
 }
 
 // loop waits for one thing after the other until one of them ends the session.
-func (s *session) loop(ctx context.Context) *Outcome {
+func (s *session) loop() *Outcome {
 	for {
 		var out *Outcome
 		told := false
 		select {
-		case <-ctx.Done():
-			out = &Outcome{Ending: Cancelled, Err: context.Cause(ctx)}
+		case <-s.ctx.Done():
+			out = s.left()
 
 		case <-s.timer.C:
-			// Our own computing is not the others' silence: the result starts the deadline anew.
-			if !s.worker.busy {
-				out = &Outcome{Ending: TimedOut, Silent: s.missing(), Reason: "a round's deadline passed"}
-			}
+			out = s.expire()
+			told = out != nil // when it ran out of patience
 
 		case st := <-s.worker.results:
 			s.worker.busy = false
-			s.timer.Reset(s.timeout)
+			if s.waiting == nil {
+				s.patience()
+			}
 			out = s.apply(st)
 
 		case <-s.mail.ready:
 			out, told = s.read()
 		}
-		if out == nil {
+		if out == nil && s.waiting == nil {
 			out = s.advance()
 		}
 		if out != nil {
@@ -107,6 +117,9 @@ func (s *session) loop(ctx context.Context) *Outcome {
 		}
 	}
 }
+
+// left is the outcome of a session whose node gives it up.
+func (s *session) left() *Outcome { return &Outcome{Ending: Cancelled, Err: context.Cause(s.ctx)} }
 
 // read takes what has arrived. told reports that the ending came from another participant, who tells the others itself.
 func (s *session) read() (out *Outcome, told bool) {
@@ -182,7 +195,7 @@ func (s *session) acceptEnding(r received) (out *Outcome, told bool) {
 		}
 		out = s.believeAbort(r.from, n)
 		// Proof found here is news to the others; the rest they hear from the sender.
-		return out, out.Ending != Aborted
+		return out, out != nil && out.Ending != Aborted
 	}
 	if s.takeOver != nil {
 		out = s.takeOver(r.env.Payload)
@@ -289,6 +302,9 @@ func (s *session) feed() *Outcome {
 	for _, sp := range s.plan.of(s.round) {
 		for _, a := range s.others() {
 			env := s.held[slot{sp.round, sp.kind, s.recipient(sp), a}]
+			if s.ctx.Err() != nil {
+				return s.left() // reading a large committee's proofs takes a second
+			}
 			m, bad := s.guard.check(sp, a, env.Payload)
 			if bad != nil {
 				return refused(a, bad.rule, env)
