@@ -43,8 +43,9 @@ func bodies(t tb, c committee) map[string]quorum.ActionBody {
 		halts = append(halts, s)
 	}
 	return map[string]quorum.ActionBody{
-		"action-resume": quorum.NewResume(testNetwork, halts, "the Relay was repaired"),
-		"action-policy": quorum.PolicyChange{File: policyBytes(t)},
+		"action-resume":  quorum.NewResume(testNetwork, halts, "the Relay was repaired"),
+		"action-policy":  quorum.PolicyChange{File: policyBytes(t)},
+		"action-readmit": quorum.Readmit{Member: c.ids()[1], Height: 9, Since: 1_780_000_000_000, Counter: 1<<32 + 16, Reason: "its machine was put back"},
 		"action-resolve": quorum.Resolve{
 			File:     policyBytes(t),
 			Contents: []quorum.Fate{{Content: resolvedContent(), Pay: true, Spent: []uint64{3, 5}}},
@@ -233,6 +234,11 @@ func TestBodiesThatAreNone(t *testing.T) {
 		"resume without reason": quorum.Resume{Halts: [][]byte{{1}}},
 		"resume of too many":    quorum.Resume{Halts: make([][]byte, quorum.MaxResumed+1), Reason: "r"},
 		"no policy":             quorum.PolicyChange{File: []byte("version = 1")},
+		"return of nobody":      quorum.Readmit{Height: 2, Since: 1, Counter: 1, Reason: "r"},
+		"return to height 1":    quorum.Readmit{Member: address(1), Height: 1, Since: 1, Counter: 1, Reason: "r"},
+		"return at no time":     quorum.Readmit{Member: address(1), Height: 2, Counter: 1, Reason: "r"},
+		"return to any counter": quorum.Readmit{Member: address(1), Height: 2, Since: 1, Reason: "r"},
+		"return without reason": quorum.Readmit{Member: address(1), Height: 2, Since: 1, Counter: 1},
 		"resolve of nothing":    with(func(r *quorum.Resolve) { r.Uncovered.Clear() }),
 		"control characters":    with(func(r *quorum.Resolve) { r.Reason = "a\nb" }),
 		"one withdrawal twice": with(func(r *quorum.Resolve) {

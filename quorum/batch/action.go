@@ -332,8 +332,11 @@ func (s *State) applyAction(b Batch) (*Acted, error) {
 
 // BuildAction makes the decision of an action that q operators signed.
 func (s *State) BuildAction(v quorum.VerifiedAction, views []quorum.Signed[quorum.View]) (Batch, error) {
-	if v.Action().Kind == quorum.ActionMembers {
+	switch v.Action().Kind {
+	case quorum.ActionMembers:
 		return Batch{}, invalid("a change of members is decided with the ceremony's proofs")
+	case quorum.ActionReadmit:
+		return Batch{}, invalid("a READMIT is never decided: the member follows it")
 	}
 	f := s.frame(actedKind(v.Action().Kind), s.freshest(views, nil))
 	if f == nil {

@@ -31,8 +31,9 @@ func actions(t *testing.T) map[string]quorum.Action {
 	account := common.HexToAddress("0xac")
 	out := map[string]quorum.Action{}
 	for name, body := range map[string]quorum.ActionBody{
-		"resume": quorum.NewResume(network, []quorum.Signed[quorum.Halt]{halt}, "the Relay was repaired"),
-		"policy": quorum.PolicyChange{File: file},
+		"resume":  quorum.NewResume(network, []quorum.Signed[quorum.Halt]{halt}, "the Relay was repaired"),
+		"policy":  quorum.PolicyChange{File: file},
+		"readmit": quorum.Readmit{Member: account, Height: 9, Since: 1_780_000_000_000, Counter: 1 << 33, Reason: "its machine was put back"},
 		"resolve": quorum.Resolve{File: file, Reason: "row 9 was deleted", Uncovered: *uint256.NewInt(400),
 			Contents: []quorum.Fate{{Pay: true, Content: quorum.Content{WID: 7, Account: account, Network: "devnet", Amount: *uint256.NewInt(1 << 60), EventID: 5}}},
 			Accounts: []quorum.Rewrite{{Account: account, UpTo: 5, Debits: []quorum.Debit{{ID: 5, Kind: 6, Amount: "9"}}}}},
