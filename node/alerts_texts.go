@@ -28,7 +28,7 @@ func alertHalt(by common.Address, h quorum.Halt) Alert {
 func alertEvidence(kind ledger.EvidenceKind, member common.Address) Alert {
 	if member == (common.Address{}) { // a decision, a payment or a row that contradicts another: nobody signed it alone
 		return Alert{Key: codeEvidence + string(kind), Code: codeEvidence,
-			Text: fmt.Sprintf("evidence of %s, which names no member", kind), Hint: "read it with conclave evidence, and call the other operators"}
+			Text: fmt.Sprintf("evidence: %s by no single member", kind), Hint: "read it with conclave evidence, and call the other operators"}
 	}
 	return Alert{Key: codeEvidence + string(kind) + member.Hex(), Code: codeEvidence,
 		Text: fmt.Sprintf("proof of misbehaviour: %s by %s", kind, member), Hint: "talk to the other operators about removing the member"}
@@ -43,6 +43,16 @@ func alertClock(member common.Address, at uint64) Alert {
 func alertNoShare(payer common.Address) Alert {
 	return Alert{Code: codeNoShare, Text: fmt.Sprintf("the vault holds no share of the key of %s: this node verifies and does not sign", payer),
 		Hint: "restore the vault of this node from its backup"}
+}
+
+func alertRemoved(epoch uint64) Alert {
+	return Alert{Code: codeRemoved, Text: fmt.Sprintf("this node is no member of epoch %d: it signs nothing any more", epoch),
+		Hint: "keep its home for auditors and stop it; if nobody told you, talk to the other operators"}
+}
+
+func alertOldShare(epoch uint64, err error) Alert {
+	return Alert{Code: codeOldShare, Text: fmt.Sprintf("the share from before epoch %d is not destroyed: %v", epoch, err),
+		Hint: "unseal the vault; look at the disk that holds it"}
 }
 
 func alertStuck(why string) Alert {
