@@ -14,6 +14,10 @@ var (
 	ErrExists = errors.New("there is a vault already")
 	// ErrPassword means that no slot opens with the password. The header is whole: its checksum was right.
 	ErrPassword = errors.New("wrong password")
+	// ErrLockedOut means that too many wrong passwords were given; the error is a *LockedOutError.
+	ErrLockedOut = errors.New("locked out")
+	// ErrInUse means that another process may write to the vault.
+	ErrInUse = errors.New("in use by another process")
 	// ErrScheme means that a file is of a scheme that this version does not know.
 	ErrScheme = errors.New("unknown scheme")
 	// ErrParams means that the cost of deriving a key is outside its bounds.

@@ -3,13 +3,18 @@ package vault
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/rlp"
 )
 
-// scheme is the first item of every file. It names all that follows: layout, key derivation and cipher.
-const scheme = 1
+// scheme is the first item of every file that is written. It names all that follows: layout, key derivation and cipher.
+// Files of schemeOne are read, and written anew as this one when the vault is opened: see [state.migrate].
+const (
+	scheme    = 2
+	schemeOne = 1 // no commitment in a password's slot, whose key wrapped the root key itself
+)
 
 // Kinds of slots. Those of hardware and of key services will be further numbers here.
 const slotPassword = 1
@@ -47,8 +52,18 @@ type slot struct {
 	Body []byte // RLP of the type's own form
 }
 
-// passwordSlot is a root key under a password.
+// passwordSlot is a root key under a password. Commit is a value of the key that the password makes: without it, one
+// wrapping could be made that opens under many passwords, and whether it opens would tell of all of them at once.
 type passwordSlot struct {
+	Params  Params
+	Salt    [saltSize]byte
+	Commit  [sha256.Size]byte
+	Nonce   [nonceSize]byte
+	Wrapped [rootSize + macSize]byte
+}
+
+// passwordSlotOne is that of schemeOne.
+type passwordSlotOne struct {
 	Params  Params
 	Salt    [saltSize]byte
 	Nonce   [nonceSize]byte
@@ -87,8 +102,8 @@ type shareBody struct {
 	Share    []byte
 }
 
-// hash names the vault; it is part of what authenticates slots and records.
-func (i identity) hash() [32]byte {
+// hash names the vault in a scheme; it is part of what authenticates slots and records.
+func (i identity) hash(scheme uint64) [32]byte {
 	return sha256.Sum256(append([]byte("conclave/vault/header\x00"), encode(struct {
 		Scheme   uint64
 		Identity identity
@@ -121,12 +136,26 @@ func decodeHeader(b []byte) (header, error) {
 		if s.Type != slotPassword {
 			return header{}, fmt.Errorf("%w: slot of type %d", ErrScheme, s.Type)
 		}
-		var p passwordSlot
-		if err := rlp.DecodeBytes(s.Body, &p); err != nil {
-			return header{}, fmt.Errorf("%w: slot", ErrDamaged)
+		if _, err := s.password(h.Scheme); err != nil {
+			return header{}, err
 		}
 	}
 	return h, nil
+}
+
+// password reads a password's slot; one of schemeOne has no commitment.
+func (s slot) password(scheme uint64) (p passwordSlot, err error) {
+	if scheme == schemeOne {
+		var one passwordSlotOne
+		err = rlp.DecodeBytes(s.Body, &one)
+		p = passwordSlot{Params: one.Params, Salt: one.Salt, Nonce: one.Nonce, Wrapped: one.Wrapped}
+	} else {
+		err = rlp.DecodeBytes(s.Body, &p)
+	}
+	if err != nil {
+		return passwordSlot{}, fmt.Errorf("%w: slot", ErrDamaged)
+	}
+	return p, nil
 }
 
 // decodeRecord reads a record's frame; only its key tells whether it is genuine.
@@ -144,8 +173,11 @@ func decodeRecord(b []byte) (record, error) {
 	return r, nil
 }
 
-// decode reads a file whose first item is the scheme. What an unknown scheme holds is not looked at.
-func decode(b []byte, into any) error {
+// decode reads a file of the vault.
+func decode(b []byte, into any) error { return decodeOf(b, into, schemeOne, scheme) }
+
+// decodeOf reads a file whose first item is one of the schemes. What an unknown scheme holds is not looked at.
+func decodeOf(b []byte, into any, schemes ...uint64) error {
 	content, _, err := rlp.SplitList(b)
 	if err != nil {
 		return fmt.Errorf("%w: not its encoding", ErrDamaged)
@@ -154,7 +186,7 @@ func decode(b []byte, into any) error {
 	if err != nil {
 		return fmt.Errorf("%w: no scheme", ErrDamaged)
 	}
-	if is != scheme {
+	if !slices.Contains(schemes, is) {
 		return fmt.Errorf("%w: %d", ErrScheme, is)
 	}
 	if err := rlp.DecodeBytes(b, into); err != nil {

@@ -15,6 +15,12 @@ import (
 	"conclave/tss/tsstest"
 )
 
+// forgetTries lets a test go on after wrong passwords.
+func forgetTries(t *testing.T, dir string) {
+	t.Helper()
+	require.NoError(t, disk{dir: dir}.count(attempts{}))
+}
+
 func slotOf(t *testing.T, h header) passwordSlot {
 	t.Helper()
 	var s passwordSlot
@@ -47,7 +53,7 @@ func TestGoldenFiles(t *testing.T) {
 	for i, name := range names {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)
-		path := "testdata/" + []string{"preparams", "share", "header"}[i] + ".hex"
+		path := "testdata/scheme2/" + []string{"preparams", "share", "header"}[i] + ".hex"
 		golden.Hex(t, path, b)
 		text, err := os.ReadFile(path)
 		require.NoError(t, err)
@@ -108,15 +114,16 @@ func TestForgedHeaders(t *testing.T) {
 			h.Slots[0].Body = encode(s)
 		}
 	}
-	foreign, err := wrap(testEnv().random, [32]byte{}, make([]byte, rootSize), []byte("another"), cheap)
+	foreign, err := wrap(testEnv().random, identity{}, make([]byte, rootSize), []byte("another"), cheap)
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		change func(*header)
 		want   error
 	}{
 		"salt":              {inSlot(func(s *passwordSlot) { s.Salt[0] ^= 1 }), ErrPassword},
-		"nonce":             {inSlot(func(s *passwordSlot) { s.Nonce[0] ^= 1 }), ErrPassword},
-		"wrapped key":       {inSlot(func(s *passwordSlot) { s.Wrapped[0] ^= 1 }), ErrPassword},
+		"commitment":        {inSlot(func(s *passwordSlot) { s.Commit[0] ^= 1 }), ErrPassword},
+		"nonce":             {inSlot(func(s *passwordSlot) { s.Nonce[0] ^= 1 }), ErrDamaged},
+		"wrapped key":       {inSlot(func(s *passwordSlot) { s.Wrapped[0] ^= 1 }), ErrDamaged},
 		"dearer":            {inSlot(func(s *passwordSlot) { s.Params.Time++ }), ErrPassword},
 		"vault id":          {func(h *header) { h.Identity.ID[0] ^= 1 }, ErrPassword},
 		"node":              {func(h *header) { h.Identity.Node = tsstest.MemberAddress(1) }, ErrOtherNode},
@@ -128,9 +135,11 @@ func TestForgedHeaders(t *testing.T) {
 		"a slot's type":     {func(h *header) { h.Slots[0].Type = 2 }, ErrScheme},
 		"a slot's form":     {func(h *header) { h.Slots[0].Body = []byte{1} }, ErrDamaged},
 		"a slot of a key":   {func(h *header) { h.Slots[0] = foreign }, ErrPassword},
-		"an unknown scheme": {func(h *header) { h.Scheme = 2 }, ErrScheme},
+		"an unknown scheme": {func(h *header) { h.Scheme = 3 }, ErrScheme},
+		"an earlier scheme": {func(h *header) { h.Scheme = schemeOne }, ErrDamaged},
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, headerFile), good, 0o600))
+		forgetTries(t, dir)
 		forge(t, dir, c.change)
 		_, err := testEnv().open(dir, node(), []byte(testPassword))
 		require.ErrorIs(t, err, c.want, name)
@@ -153,7 +162,7 @@ func TestMisplacedRecords(t *testing.T) {
 	_, err := e.random.Read(make([]byte, 8))
 	require.NoError(t, err)
 	otherDir, other := newVault(t, e)
-	require.NotEqual(t, v.s.sealer.vault, other.s.sealer.vault)
+	require.NotEqual(t, v.s.sealer.id, other.s.sealer.id)
 	require.NoError(t, other.SaveShare(testShare(t, 0)))
 
 	share, err := idOfShare(testShare(t, 0).PublicKey(), 1, testShare(t, 0).Transcript().Session).file()
@@ -167,7 +176,9 @@ func TestMisplacedRecords(t *testing.T) {
 	relabelled := r
 	relabelled.ID.Epoch = 2
 	newer := r
-	newer.Scheme = 2
+	newer.Scheme = 3
+	older := r
+	older.Scheme = schemeOne
 	odd := r
 	odd.ID = recordID{Kind: 9, ID: []byte{1}}
 
@@ -181,6 +192,7 @@ func TestMisplacedRecords(t *testing.T) {
 		"of another kind":        {share, files[set], ErrDamaged},
 		"relabelled and renamed": {renamed, encode(relabelled), ErrDamaged},
 		"an unknown scheme":      {share, encode(newer), ErrScheme},
+		"an earlier scheme":      {share, encode(older), ErrDamaged},
 		"an unknown kind":        {share, encode(odd), ErrScheme},
 		"endless":                {share, make([]byte, maxRecord+1), ErrDamaged},
 		"a stranger's file":      {"share" + sealedSuffix, []byte("share"), ErrDamaged},
@@ -201,6 +213,7 @@ func TestMisplacedRecords(t *testing.T) {
 func FuzzHeader(f *testing.F) {
 	h := header{Scheme: scheme, Slots: []slot{{slotPassword, encode(passwordSlot{Params: cheap})}}}
 	f.Add(encodeHeader(h))
+	f.Add(encodeHeader(header{Scheme: schemeOne, Slots: []slot{{slotPassword, encode(passwordSlotOne{Params: cheap})}}}))
 	f.Add([]byte{})
 	f.Add([]byte{0xc1, 0x02})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -24,8 +24,8 @@ var ErrSuccessor = errors.New("no successor of this share")
 func (v *Vault) DeleteShare(old, successor quorum.Transcript) error {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
-	if v.s.closed {
-		return fmt.Errorf("delete share: %w", ErrClosed)
+	if err := v.s.mayWrite(); err != nil {
+		return fmt.Errorf("delete share: %w", err)
 	}
 	if successor.PublicKey != old.PublicKey || successor.Epoch <= old.Epoch {
 		return fmt.Errorf("delete share: %w: epoch %d after %d", ErrSuccessor, successor.Epoch, old.Epoch)
@@ -45,8 +45,8 @@ func (v *Vault) DeleteShare(old, successor quorum.Transcript) error {
 func (v *Vault) DropShare(t quorum.Transcript) error {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
-	if v.s.closed {
-		return fmt.Errorf("drop share: %w", ErrClosed)
+	if err := v.s.mayWrite(); err != nil {
+		return fmt.Errorf("drop share: %w", err)
 	}
 	return v.s.drop(t)
 }

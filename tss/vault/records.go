@@ -13,6 +13,9 @@ import (
 	"conclave/tss"
 )
 
+// sharePrefix begins the names of shares' files.
+const sharePrefix = "share-"
+
 // Lengths of the ids.
 const (
 	preParamsID = common.HashLength
@@ -36,7 +39,7 @@ func (id recordID) file() (string, error) {
 	case id.Kind == kindPreParams && len(id.ID) == preParamsID && id.Epoch == 0:
 		return fmt.Sprintf("preparams-%x%s", id.ID, sealedSuffix), nil
 	case id.Kind == kindShare && len(id.ID) == shareID:
-		return fmt.Sprintf("share-e%d-%x-%x%s", id.Epoch, id.key(), id.ID[len(quorum.PublicKey{}):], sealedSuffix), nil
+		return fmt.Sprintf("%se%d-%x-%x%s", sharePrefix, id.Epoch, id.key(), id.ID[len(quorum.PublicKey{}):], sealedSuffix), nil
 	case id.Kind != kindPreParams && id.Kind != kindShare:
 		return "", fmt.Errorf("%w: record of kind %d", ErrScheme, id.Kind)
 	}
@@ -48,6 +51,7 @@ type index struct {
 	shares map[string]recordID      // by file
 	sets   map[common.Hash]string   // files of preparameters, by fingerprint
 	used   map[common.Hash]struct{} // fingerprints that shares name
+	old    []string                 // files of an earlier scheme
 }
 
 // scan opens every record once, so that damage shows when the vault is opened and not when a share is needed.
@@ -56,13 +60,19 @@ func (s *state) scan() error {
 	if err != nil {
 		return err
 	}
-	s.index = index{map[string]recordID{}, map[common.Hash]string{}, map[common.Hash]struct{}{}}
+	s.index = index{shares: map[string]recordID{}, sets: map[common.Hash]string{}, used: map[common.Hash]struct{}{}}
 	for _, name := range names {
-		id, secret, err := s.load(name)
+		r, secret, err := s.loadRecord(name)
+		if errors.Is(err, errGone) && s.reading {
+			continue // of a node that goes on beside this process
+		}
 		if err != nil {
 			return err
 		}
-		err = s.enter(name, id, secret)
+		if r.Scheme != scheme {
+			s.index.old = append(s.index.old, name)
+		}
+		err = s.enter(name, r.ID, secret)
 		clear(secret)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -89,27 +99,40 @@ func (s *state) enter(name string, id recordID, secret []byte) error {
 	return nil
 }
 
+// errGone is damage by absence.
+var errGone = fmt.Errorf("%w: a record is gone", ErrDamaged)
+
 // load reads a record and opens it. The caller wipes the secret.
 func (s *state) load(name string) (recordID, []byte, error) {
+	r, secret, err := s.loadRecord(name)
+	return r.ID, secret, err
+}
+
+// loadRecord is load with the record's frame.
+func (s *state) loadRecord(name string) (record, []byte, error) {
 	b, err := s.disk.read(name, maxRecord)
 	if errors.Is(err, fs.ErrNotExist) {
-		return recordID{}, nil, fmt.Errorf("%w: %s is gone", ErrDamaged, name)
+		return record{}, nil, fmt.Errorf("%w: %s", errGone, name)
 	}
 	if err != nil {
-		return recordID{}, nil, err
+		return record{}, nil, err
 	}
 	r, err := decodeRecord(b)
 	if err != nil {
-		return recordID{}, nil, fmt.Errorf("%s: %w", name, err)
+		return record{}, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if is, err := r.ID.file(); err != nil || is != name {
-		return recordID{}, nil, fmt.Errorf("%w: %s holds another record", ErrDamaged, name)
+		return record{}, nil, fmt.Errorf("%w: %s holds another record", ErrDamaged, name)
+	}
+	// The header is migrated last: behind it nothing of an earlier scheme is left, and nobody can bring it back.
+	if r.Scheme < s.header.Scheme {
+		return record{}, nil, fmt.Errorf("%w: %s is of an earlier scheme than its vault", ErrDamaged, name)
 	}
 	secret, err := s.sealer.open(r)
 	if err != nil {
-		return recordID{}, nil, fmt.Errorf("%s: %w", name, err)
+		return record{}, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return r.ID, secret, nil
+	return r, secret, nil
 }
 
 // store seals a record and makes it durable.
@@ -149,7 +172,7 @@ func (s *state) share(name string) (*tss.KeyShare, error) {
 	}
 	t := share.Transcript()
 	is := idOfShare(t.PublicKey, t.Epoch, t.Session)
-	if share.Self() != s.sealer.node || !bytes.Equal(is.ID, id.ID) || is.Epoch != id.Epoch {
+	if share.Self() != s.sealer.id.Node || !bytes.Equal(is.ID, id.ID) || is.Epoch != id.Epoch {
 		return nil, fmt.Errorf("%w: %s holds another share", ErrDamaged, name)
 	}
 	return share, nil

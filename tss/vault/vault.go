@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -24,9 +25,12 @@ import (
 type Vault struct{ s *state }
 
 type state struct {
-	env    env
-	disk   disk
-	sealer sealer
+	env     env
+	disk    disk
+	sealer  sealer
+	lock    *lock  // nil: whoever opened it holds the lock, or only reads
+	reading bool   // beside a node: nothing is written but the count of wrong passwords
+	opened  Params // of the slot that the password opened
 
 	mu      sync.Mutex // guards what follows, the root key's page and the files
 	closed  bool
@@ -40,28 +44,82 @@ type env struct {
 	limits limits
 	random io.Reader
 	fault  func(step string) error
+	now    func() time.Time // nil: time.Now
+}
+
+func (e env) time() time.Time {
+	if e.now == nil {
+		return time.Now()
+	}
+	return e.now()
 }
 
 func production() env { return env{limits: bounds(), random: rand.Reader} }
 
 // Create makes a vault in dir, which it creates with mode 0700 unless it is there, for the member node. It fails with
-// [ErrExists], [ErrMode] or [ErrParams], and takes as long as params say. The password stays the caller's, to be cleared.
+// [ErrExists], [ErrMode], [ErrParams] or [ErrInUse], and takes as long as params say. The password stays the caller's, to
+// be cleared.
 func Create(dir string, node common.Address, password []byte, params Params) (*Vault, error) {
-	v, err := production().create(dir, node, password, params)
+	v, err := production().createAlone(dir, node, password, params)
 	if err != nil {
 		return nil, fmt.Errorf("create vault: %w", err)
 	}
 	return v, nil
 }
 
-// Open opens the vault in dir with its password and reads every record once. It fails with [ErrNoVault], [ErrMode],
-// [ErrScheme], [ErrDamaged], [ErrOtherNode], [ErrParams] or [ErrPassword], in about this order: what can be refused before
-// the password is tried is. The password stays the caller's, to be cleared.
+// Open opens the vault in dir with its password and reads every record once; one of an earlier scheme is written anew. It
+// fails with [ErrNoVault], [ErrMode], [ErrInUse], [ErrScheme], [ErrDamaged], [ErrOtherNode], [ErrLockedOut], [ErrParams] or
+// [ErrPassword], in about this order: what can be refused before the password is tried is. The password stays the
+// caller's, to be cleared.
 func Open(dir string, node common.Address, password []byte) (*Vault, error) {
-	v, err := production().open(dir, node, password)
+	v, err := production().openAlone(dir, node, password)
 	if err != nil {
 		return nil, fmt.Errorf("open vault: %w", err)
 	}
+	return v, nil
+}
+
+// OpenToRead is [Open] beside a process that may write to the vault: nothing but the count of wrong passwords is written,
+// and what would write fails.
+func OpenToRead(dir string, node common.Address, password []byte) (*Vault, error) {
+	v, err := production().openToRead(dir, node, password)
+	if err != nil {
+		return nil, fmt.Errorf("open vault to read: %w", err)
+	}
+	return v, nil
+}
+
+func (e env) createAlone(dir string, node common.Address, password []byte, params Params) (*Vault, error) {
+	if err := errors.Join(e.limits.check(params), checkPassword(password)); err != nil {
+		return nil, err
+	}
+	d := disk{dir, e.fault}
+	if err := d.make(); err != nil {
+		return nil, err
+	}
+	return d.alone(func() (*Vault, error) { return e.create(dir, node, password, params) })
+}
+
+func (e env) openAlone(dir string, node common.Address, password []byte) (*Vault, error) {
+	d := disk{dir, e.fault}
+	if _, err := d.header(node); err != nil {
+		return nil, err // before a file is made for the lock
+	}
+	return d.alone(func() (*Vault, error) { return e.open(dir, node, password) })
+}
+
+// alone runs fn under the vault's lock, which the vault then keeps until it is closed.
+func (d disk) alone(fn func() (*Vault, error)) (*Vault, error) {
+	l, err := d.lock()
+	if err != nil {
+		return nil, err
+	}
+	v, err := fn()
+	if err != nil {
+		l.free()
+		return nil, err
+	}
+	v.s.lock = l
 	return v, nil
 }
 
@@ -87,12 +145,12 @@ func (e env) create(dir string, node common.Address, password []byte, params Par
 			return nil, err
 		}
 	}
-	s.header, s.sealer = h, sealer{root, node, h.Identity.hash()}
+	s.header, s.sealer = h, sealer{root, h.Identity}
 	if err := s.rewrap(password, params); err != nil {
 		root.wipe()
 		return nil, err
 	}
-	return s.ready()
+	return s.ready(password)
 }
 
 // vacant refuses a directory that holds a vault, or records whose vault is gone: a new root key would not open them.
@@ -109,46 +167,55 @@ func (d disk) vacant() error {
 }
 
 func (e env) open(dir string, node common.Address, password []byte) (*Vault, error) {
-	s := &state{env: e, disk: disk{dir, e.fault}}
-	if err := s.disk.check(); err != nil {
+	return e.openAs(dir, node, password, false)
+}
+
+func (e env) openToRead(dir string, node common.Address, password []byte) (*Vault, error) {
+	return e.openAs(dir, node, password, true)
+}
+
+func (e env) openAs(dir string, node common.Address, password []byte, reading bool) (*Vault, error) {
+	s := &state{env: e, disk: disk{dir, e.fault}, reading: reading}
+	var err error
+	if s.header, err = s.disk.header(node); err != nil {
 		return nil, err
-	}
-	b, err := s.disk.read(headerFile, maxHeader)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w in %s", ErrNoVault, dir)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if s.header, err = decodeHeader(b); err != nil {
-		return nil, fmt.Errorf("%s: %w", headerFile, err)
-	}
-	if s.header.Identity.Node != node {
-		return nil, fmt.Errorf("%s %w: %s", headerFile, ErrOtherNode, s.header.Identity.Node)
 	}
 	root, err := newPage()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.unlock(root, password); err != nil {
+	if err := s.guess(func() error { return s.unlock(root, password) }); err != nil {
 		root.wipe()
 		return nil, err
 	}
-	return s.ready()
+	return s.ready(password)
+}
+
+// header reads the header of a member's vault as far as it can be read without its password.
+func (d disk) header(node common.Address) (header, error) {
+	if err := d.check(); err != nil {
+		return header{}, err
+	}
+	b, err := d.read(headerFile, maxHeader)
+	if errors.Is(err, fs.ErrNotExist) {
+		return header{}, fmt.Errorf("%w in %s", ErrNoVault, d.dir)
+	}
+	if err != nil {
+		return header{}, err
+	}
+	h, err := decodeHeader(b)
+	if err != nil {
+		return header{}, fmt.Errorf("%s: %w", headerFile, err)
+	}
+	if h.Identity.Node != node {
+		return header{}, fmt.Errorf("%s %w: %s", headerFile, ErrOtherNode, h.Identity.Node)
+	}
+	return h, nil
 }
 
 // unlock tries the password on every slot, and then believes the header.
 func (s *state) unlock(root *page, password []byte) error {
-	if len(password) > MaxPassword {
-		return ErrPassword
-	}
-	vault := s.header.Identity.hash()
-	err := ErrPassword
-	for _, slot := range s.header.Slots {
-		if err = slot.unwrap(s.env.limits, vault, root.root(), password); !errors.Is(err, ErrPassword) {
-			break
-		}
-	}
+	opened, err := s.tryPassword(root.root(), password)
 	if err != nil {
 		return err
 	}
@@ -159,17 +226,38 @@ func (s *state) unlock(root *page, password []byte) error {
 	if !hmac.Equal(tag[:], s.header.Tag[:]) {
 		return fmt.Errorf("%w: %s is not what this vault wrote", ErrDamaged, headerFile)
 	}
-	s.sealer = sealer{root, s.header.Identity.Node, vault}
+	s.sealer, s.opened = sealer{root, s.header.Identity}, opened
 	return nil
 }
 
-// ready reads the records of a vault whose root key is there.
-func (s *state) ready() (*Vault, error) {
-	if err := s.scan(); err != nil {
+// tryPassword opens the slot that the password fits into root.
+func (s *state) tryPassword(root, password []byte) (opened Params, err error) {
+	if len(password) == 0 || len(password) > MaxPassword {
+		return Params{}, ErrPassword
+	}
+	err = ErrPassword
+	for _, slot := range s.header.Slots {
+		opened, err = slot.unwrap(s.env.limits, s.header.Scheme, s.header.Identity, root, password)
+		if !errors.Is(err, ErrPassword) {
+			break
+		}
+	}
+	return opened, err
+}
+
+// ready reads the records of a vault whose root key is there, and brings them to the present scheme.
+func (s *state) ready(password []byte) (*Vault, error) {
+	err := s.scan()
+	if err == nil && !s.reading {
+		err = s.migrate(password)
+	}
+	if err != nil {
 		s.sealer.root.wipe()
 		return nil, err
 	}
-	s.sweep()
+	if !s.reading {
+		s.sweep()
+	}
 	return &Vault{s}, nil
 }
 
@@ -182,27 +270,62 @@ func (s *state) sweep() {
 	}
 }
 
-// ChangePassword makes password the one that opens the vault. It writes one file, the header, and no record. Copies of the
-// directory that were made before still open with the password of then.
-func (v *Vault) ChangePassword(password []byte, params Params) error {
+// ChangePassword makes next the password that opens the vault; it fails with [ErrPassword], counted as ever, when old is
+// not the present one. It writes one file, the header, and no record: the cost does not depend on what the vault holds.
+// Copies of the directory that were made before still open with the password of then.
+func (v *Vault) ChangePassword(old, next []byte, params Params) error {
 	v.s.mu.Lock()
 	defer v.s.mu.Unlock()
-	if v.s.closed {
-		return fmt.Errorf("change password: %w", ErrClosed)
-	}
-	if err := errors.Join(v.s.env.limits.check(params), checkPassword(password)); err != nil {
-		return fmt.Errorf("change password: %w", err)
-	}
-	if err := v.s.rewrap(password, params); err != nil {
+	if err := v.s.changePassword(old, next, params); err != nil {
 		return fmt.Errorf("change password: %w", err)
 	}
 	return nil
 }
 
+func (s *state) changePassword(old, next []byte, params Params) error {
+	if err := s.mayWrite(); err != nil {
+		return err
+	}
+	if err := errors.Join(s.env.limits.check(params), checkPassword(next)); err != nil {
+		return err
+	}
+	again, err := newPage()
+	if err != nil {
+		return err
+	}
+	defer again.wipe()
+	err = s.guess(func() error { _, err := s.tryPassword(again.root(), old); return err })
+	if err != nil {
+		return err
+	}
+	return s.rewrap(next, params)
+}
+
+// rewrap is for who opened the vault with the old password just now.
+func (v *Vault) rewrap(password []byte, params Params) error {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	return v.s.rewrap(password, params)
+}
+
+// mayWrite fails on a vault that was closed or is only read.
+func (s *state) mayWrite() error {
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.reading:
+		return errReading
+	}
+	return nil
+}
+
+// errReading is a bug of the caller.
+var errReading = errors.New("the vault was opened to read")
+
 // rewrap makes password the one that opens the vault, and writes the header. No record changes.
 func (s *state) rewrap(password []byte, params Params) error {
 	h := s.header
-	wrapped, err := wrap(s.env.random, s.sealer.vault, s.sealer.root.root(), password, params)
+	wrapped, err := wrap(s.env.random, s.sealer.id, s.sealer.root.root(), password, params)
 	if err != nil {
 		return err
 	}
@@ -213,7 +336,7 @@ func (s *state) rewrap(password []byte, params Params) error {
 	if err := s.disk.write(headerFile, encodeHeader(h)); err != nil {
 		return err
 	}
-	s.header = h
+	s.header, s.opened = h, params
 	return nil
 }
 
@@ -224,6 +347,7 @@ func (v *Vault) Close() {
 	if !v.s.closed {
 		v.s.closed = true
 		v.s.sealer.root.wipe()
+		v.s.lock.free()
 	}
 }
 
@@ -242,8 +366,8 @@ func (v *Vault) PutPreParams(p *tss.PreParams) error {
 }
 
 func (s *state) putPreParams(p *tss.PreParams) error {
-	if s.closed {
-		return ErrClosed
+	if err := s.mayWrite(); err != nil {
+		return err
 	}
 	name := p.Fingerprint()
 	if _, used := s.index.used[name]; used {
@@ -331,10 +455,10 @@ func (v *Vault) SaveShare(share *tss.KeyShare) error {
 }
 
 func (s *state) saveShare(share *tss.KeyShare) error {
-	switch {
-	case s.closed:
-		return ErrClosed
-	case share.Self() != s.sealer.node:
+	if err := s.mayWrite(); err != nil {
+		return err
+	}
+	if share.Self() != s.sealer.id.Node {
 		return fmt.Errorf("the share %w: %s", ErrOtherNode, share.Self())
 	}
 	t := share.Transcript()

@@ -238,7 +238,7 @@ func TestModes(t *testing.T) {
 	for _, name := range files(t, dir) {
 		paths = append(paths, filepath.Join(dir, name))
 	}
-	require.Len(t, paths, 3)
+	require.Len(t, paths, 3, "%v", paths)
 	for _, path := range paths {
 		before, err := os.Stat(path)
 		require.NoError(t, err)
@@ -374,9 +374,11 @@ func TestChangePassword(t *testing.T) {
 	dir, v := newVault(t, testEnv())
 	require.NoError(t, v.SaveShare(testShare(t, 0)))
 	before := read(t, dir)
-	require.NoError(t, v.ChangePassword([]byte("new"), cheap))
-	require.ErrorIs(t, v.ChangePassword([]byte("new"), Params{}), ErrParams)
-	require.Error(t, v.ChangePassword(nil, cheap))
+	require.ErrorIs(t, v.ChangePassword([]byte("another"), []byte("new"), cheap), ErrPassword)
+	require.ErrorIs(t, v.ChangePassword([]byte(testPassword), []byte("new"), Params{}), ErrParams)
+	require.ErrorContains(t, v.ChangePassword([]byte(testPassword), nil, cheap), "empty")
+	require.Contains(t, read(t, dir), attemptsFile, "wrong ones are counted")
+	require.NoError(t, v.ChangePassword([]byte(testPassword), []byte("new"), cheap))
 	after := read(t, dir)
 	require.NotEqual(t, before[headerFile], after[headerFile])
 	delete(before, headerFile)
@@ -403,7 +405,7 @@ func TestClosed(t *testing.T) {
 	require.ErrorIs(t, err, ErrClosed)
 	require.ErrorIs(t, v.SaveShare(testShare(t, 0)), ErrClosed)
 	require.ErrorIs(t, v.PutPreParams(testSet(t, 0)), ErrClosed)
-	require.ErrorIs(t, v.ChangePassword([]byte("new"), cheap), ErrClosed)
+	require.ErrorIs(t, v.ChangePassword([]byte(testPassword), []byte("new"), cheap), ErrClosed)
 	require.Len(t, v.Keys(), 1)
 }
 
