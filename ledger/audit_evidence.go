@@ -172,6 +172,29 @@ func (tx *Tx) Newest(member common.Address) (counter uint64, raw []byte, ok bool
 	return readBE64(k[20:]), bytes.Clone(v), true
 }
 
+// NewestVote returns the vote or proposal with the highest counter that this node holds from a member. Honest members vote
+// upwards, so it is of the highest height too.
+func (tx *Tx) NewestVote(member common.Address) (raw []byte, ok bool, err error) {
+	c := tx.b.Bucket(bucketHeard).Cursor()
+	k, v := c.Seek(join(member[:], bytes.Repeat([]byte{0xff}, 8)))
+	if k == nil {
+		k, v = c.Last()
+	}
+	for ; k != nil && bytes.Compare(k[:common.AddressLength], member[:]) >= 0; k, v = c.Prev() {
+		if !bytes.HasPrefix(k, member[:]) {
+			continue // where the search began, behind the member
+		}
+		kind, err := quorum.PeekKind(v)
+		if err != nil {
+			return nil, false, fmt.Errorf("%w: heard statement: %w", ErrCorrupt, err)
+		}
+		if kind == quorum.KindProposal || kind == quorum.KindPrevote || kind == quorum.KindPrecommit {
+			return bytes.Clone(v), true, nil
+		}
+	}
+	return nil, false, nil
+}
+
 // Exclude bars a member from signing sessions for a key epoch, by evidence, which is kept.
 func (tx *Tx) Exclude(epoch uint64, e Evidence) error {
 	if _, err := tx.AddEvidence(e); err != nil {

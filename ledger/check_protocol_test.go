@@ -25,15 +25,16 @@ var protoPolicy = quorum.PolicyRef{Version: 1, Hash: common.HexToHash("0x01")}
 
 // protoNet is a committee of test keys, and the database of its first member.
 type protoNet struct {
-	t       *testing.T
-	dir     string
-	network common.Hash
-	keys    []*ecdsa.PrivateKey // made for this test, in the members' order
-	payer   *ecdsa.PrivateKey
-	genesis quorum.Roster
-	roster  quorum.Roster // epoch 1
-	l       *Ledger
-	count   uint64 // the others' counters
+	t         *testing.T
+	dir       string
+	network   common.Hash
+	keys      []*ecdsa.PrivateKey // made for this test, in the members' order
+	operators []*ecdsa.PrivateKey // made for this test, in the members' order
+	payer     *ecdsa.PrivateKey
+	genesis   quorum.Roster
+	roster    quorum.Roster // epoch 1
+	l         *Ledger
+	count     uint64 // the others' counters
 }
 
 // newProtoNet opens a fresh database, with the MEMBERS decision of height 1 in it.
@@ -57,9 +58,10 @@ func bareProtoNet(t *testing.T, n int) *protoNet {
 
 	var members []quorum.Member
 	for i, k := range p.keys {
+		p.operators = append(p.operators, protoKey(t))
 		members = append(members, quorum.Member{
 			Name: fmt.Sprintf("m%d", i), Address: addressOf(k), PublicKey: quorum.PublicKey(crypto.CompressPubkey(&k.PublicKey)),
-			Operator: addressOf(protoKey(t)), Multiaddrs: []string{"/ip4/127.0.0.1/tcp/1"},
+			Operator: addressOf(p.operators[i]), Multiaddrs: []string{"/ip4/127.0.0.1/tcp/1"},
 		})
 	}
 	var err error
