@@ -59,14 +59,15 @@ func (s *session) envelopesOf(a common.Address) []Envelope {
 
 // compareEcho checks what a participant shows of a round against what we hold. Every difference has a signer.
 func (s *session) compareEcho(from common.Address, echo Envelope) *Outcome {
+	want := s.broadcastOf(echo.Header.Round)
+	authors := slices.DeleteFunc(slices.Clone(s.speakers(want)), func(a common.Address) bool { return a == from })
 	entries, err := parseEcho(echo.Payload)
-	if err != nil || len(entries) != len(s.order)-1 {
+	if err != nil || len(entries) != len(authors) {
 		return refused(from, "echo.shape", echo)
 	}
-	want := s.broadcastOf(echo.Header.Round)
 	for _, e := range entries {
-		// Entries are distinct, so n−1 participants other than the sender are all of them.
-		if e.From == from || !slices.Contains(s.order, e.From) || e.Type != want.kind {
+		// Entries are distinct, so as many authors other than the sender as there are, are all of them.
+		if !slices.Contains(authors, e.From) || e.Type != want.kind {
 			return refused(from, "echo.shape", echo)
 		}
 		held, ok := s.held[slot{want.round, want.kind, common.Address{}, e.From}]
@@ -102,6 +103,23 @@ func (s *session) contradiction() *Outcome {
 	return nil
 }
 
+// unfit has the guard read what is at hand of the round under way: whoever signed what it refuses is to blame, however far
+// the round has come. Without it only the fastest reader would name the member.
+func (s *session) unfit() *Outcome {
+	for _, sp := range s.plan.of(s.round) {
+		for _, a := range s.owing(sp) {
+			env, ok := s.held[slot{sp.round, sp.kind, s.recipient(sp), a}]
+			if !ok || sp.name == "" {
+				continue
+			}
+			if _, bad := s.guard.check(sp, a, env.Payload); bad != nil {
+				return refused(a, bad.rule, env)
+			}
+		}
+	}
+	return nil
+}
+
 // believeAbort turns another participant's abort into an outcome, or nil when the participants first compare for whom they
 // wait. Proof convicts; the rest only ends the waiting.
 func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
@@ -128,6 +146,9 @@ func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
 		return nil
 	case Cancelled:
 		return &Outcome{Ending: TimedOut, Silent: []common.Address{from}, Reason: "a participant left"}
+	}
+	if out := s.unfit(); out != nil {
+		return out
 	}
 	return unattributed("another participant aborted", distinct(append([]common.Address{from}, named...))...)
 }

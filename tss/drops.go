@@ -17,7 +17,7 @@ const (
 	DropNotParticipant Drop = "not_participant" // the sender has no part in the session
 	DropSignature      Drop = "signature"       // not signed by the peer that it came from
 	DropUnknownType    Drop = "unknown_type"    // no message of this protocol, or of another round
-	DropClass          Drop = "class"           // a broadcast to one, or a direct message to all or to another
+	DropClass          Drop = "class"           // a broadcast to one, a direct message to all or to another, or not the sender's to say
 	DropUnknownSession Drop = "unknown_session" // held for a session that never started here, and displaced
 	DropQueue          Drop = "queue"           // the sender's queue is full
 	DropBadDone        Drop = "bad_done"        // a final signature that does not verify

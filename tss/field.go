@@ -99,21 +99,25 @@ func decompress(b [33]byte) (point, error) {
 	return point{new(big.Int).SetBytes(raw[1:33]), new(big.Int).SetBytes(raw[33:])}, nil
 }
 
+// weight is λ_i: what the i-th of these shares is multiplied by, so that all of them add up to the value at zero.
+func weight(keys []*big.Int, i int) *big.Int {
+	q, lambda := order(), big.NewInt(1)
+	for j := range keys {
+		if j == i {
+			continue
+		}
+		d := new(big.Int).Sub(keys[j], keys[i])
+		lambda.Mul(lambda, keys[j]).Mul(lambda, d.ModInverse(d.Mod(d, q), q)).Mod(lambda, q)
+	}
+	return lambda
+}
+
 // interpolate returns Σ λ_i·P_i, the value at zero of the polynomial through (keys[i], points[i]), or false when a partial
 // sum is infinity, which honest points never give.
 func interpolate(keys []*big.Int, points []point) (point, bool) {
-	q := order()
 	var sum point
 	for i := range keys {
-		lambda := big.NewInt(1)
-		for j := range keys {
-			if j == i {
-				continue
-			}
-			d := new(big.Int).Sub(keys[j], keys[i])
-			lambda.Mul(lambda, keys[j]).Mul(lambda, d.ModInverse(d.Mod(d, q), q)).Mod(lambda, q)
-		}
-		term := points[i].times(lambda)
+		term := points[i].times(weight(keys, i))
 		if i == 0 {
 			sum = term
 			continue

@@ -28,8 +28,9 @@ type guard struct {
 	self      common.Address             // the receiver whose ring direct proofs are over
 	ids       map[common.Address]partyID // as the library knows them
 	known     map[common.Address]moduli  // all in signing, filled by round 1 in key generation
-	sieve     *sieve                     // key generation only
+	sieve     *sieve                     // where members bring material
 	devModuli bool                       // development moduli are accepted
+	handed    *handedKey                 // resharing only
 }
 
 // partyID is the library's name of a participant.
@@ -40,7 +41,7 @@ const typePrefix = "type.googleapis.com/"
 
 // check reads one message of a known sender and class. A refusal names the rule.
 func (g *guard) check(s spec, from common.Address, payload []byte) (checked, *refusal) {
-	parsed, err := tsslib.ParseWireMessage(payload, g.ids[from], s.broadcast)
+	parsed, err := tsslib.ParseWireMessage(payload, g.id(s, from), s.broadcast)
 	if err != nil {
 		return checked{}, &refusal{"message.encoding"}
 	}
@@ -55,7 +56,8 @@ func (g *guard) check(s spec, from common.Address, payload []byte) (checked, *re
 		return checked{}, &refusal{"message.shape"}
 	}
 	var r reading
-	if !g.readKeygen(&r, from, parsed.Content()) && !g.readSigning(&r, from, parsed.Content()) {
+	content := parsed.Content()
+	if !g.readKeygen(&r, from, content) && !g.readSigning(&r, from, content) && !g.readReshare(&r, from, content) {
 		return checked{}, &refusal{"message.type"}
 	}
 	if r.broken != "" {

@@ -367,7 +367,8 @@ func TestSourceRules(t *testing.T) {
 		}
 		if base == "party" {
 			nonce += strings.Count(string(b), "SetSessionNonce(")
-			require.Equal(t, strings.Count(string(b), "tsslib.NewParameters("), strings.Count(string(b), "SetSessionNonce("))
+			made := strings.Count(string(b), "tsslib.NewParameters(") + strings.Count(string(b), "tsslib.NewReSharingParameters(")
+			require.Equal(t, made, strings.Count(string(b), "SetSessionNonce("))
 		}
 	}
 	require.NotZero(t, nonce)

@@ -33,9 +33,12 @@ type KeygenRequest struct {
 	Progress func(round, of int)
 }
 
-// Key is what a member holds after a key generation.
+// ceremonyKey is the name under which all ceremonies of one node exclude each other.
+const ceremonyKey = "keygen"
+
+// Key is what a member holds after a key generation or a resharing.
 type Key struct {
-	Share      *KeyShare
+	Share      *KeyShare // nil for a member that has left
 	Transcript quorum.Transcript
 	// Signatures are the members' over the transcript's digest, in the order of members.
 	Signatures []quorum.Signature
@@ -87,18 +90,25 @@ func (e *Engine) Keygen(ctx context.Context, req KeygenRequest) (*Key, Outcome) 
 	}
 	c := &keygenClosing{session: s, req: req}
 	s.conclude, s.closing = c.conclude, c.close
+	s.across = func(round uint8) *Outcome {
+		if round != 1 {
+			return nil
+		}
+		return s.compareMaterial(typeKeygen1, sorted)
+	}
 
 	// Key generations of one node exclude each other, whatever the epoch.
-	out := e.run(ctx, s, "keygen")
+	out := e.run(ctx, s, ceremonyKey)
 	return c.key, out
 }
 
 // keygenClosing is the last round: all members sign one transcript.
 type keygenClosing struct {
-	session *session
-	req     KeygenRequest
-	key     *Key // set when the outcome is Generated
-	share   *KeyShare
+	session    *session
+	req        KeygenRequest
+	key        *Key // set when the outcome is Generated
+	share      *KeyShare
+	transcript quorum.Transcript
 }
 
 // transcriptNotice is the payload of the closing round.
@@ -123,7 +133,8 @@ func (c *keygenClosing) conclude(result any) ([]byte, *Outcome) {
 			return nil, unattributed("save the share: " + err.Error())
 		}
 	}
-	digest := quorum.Digest(quorum.KindTranscript, c.session.network, share.Transcript())
+	transcript := share.Transcript()
+	digest := quorum.Digest(quorum.KindTranscript, c.session.network, transcript)
 	sig, err := quorum.SignDigest(c.session.key, digest)
 	if err != nil {
 		return nil, unattributed(err.Error())
@@ -132,7 +143,7 @@ func (c *keygenClosing) conclude(result any) ([]byte, *Outcome) {
 	if err != nil {
 		return nil, unattributed(err.Error())
 	}
-	c.share = share
+	c.share, c.transcript = share, transcript
 	return payload, nil
 }
 
@@ -145,8 +156,12 @@ func (c *keygenClosing) assemble(raw *rawShare) (*KeyShare, error) {
 		self: c.session.self, epoch: c.req.Epoch, members: slices.Clone(c.req.Members), threshold: c.req.Threshold,
 		session: c.req.Session, public: raw.public.compress(), xi: raw.xi, p: c.req.PreParams.p, q: c.req.PreParams.q,
 	}
+	sorted, err := partyOrder(c.req.Members, c.req.Epoch)
+	if err != nil {
+		return nil, err
+	}
 	for _, m := range s.members {
-		i := slices.Index(c.session.order, m)
+		i := slices.Index(sorted, m)
 		if i < 0 || i >= len(raw.parties) || !raw.parties[i].x.valid() {
 			return nil, fmt.Errorf("%w: member %s has no point", ErrShare, m)
 		}
@@ -160,8 +175,7 @@ func (c *keygenClosing) assemble(raw *rawShare) (*KeyShare, error) {
 
 // close compares all members' transcripts and keeps their signatures.
 func (c *keygenClosing) close(payloads map[common.Address][]byte) *Outcome {
-	transcript := c.share.Transcript()
-	digest := quorum.Digest(quorum.KindTranscript, c.session.network, transcript)
+	digest := quorum.Digest(quorum.KindTranscript, c.session.network, c.transcript)
 	var sigs []quorum.Signature
 	var differ []common.Address
 
@@ -176,7 +190,7 @@ func (c *keygenClosing) close(payloads map[common.Address][]byte) *Outcome {
 	if len(differ) > 0 {
 		return unattributed("members hold different transcripts", differ...)
 	}
-	c.key = &Key{Share: c.share, Transcript: transcript, Signatures: sigs}
+	c.key = &Key{Share: c.share, Transcript: c.transcript, Signatures: sigs}
 	return &Outcome{Ending: Generated}
 }
 

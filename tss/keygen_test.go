@@ -129,9 +129,9 @@ func TestAKeyIsNotMadeOfCopiedModuli(t *testing.T) {
 func TestWhoCopied(t *testing.T) {
 	c, _ := endOf(t)
 	s, m := c.session, c.req.Members
-	require.Equal(t, []common.Address{m[1]}, s.dependent([]common.Address{m[1], m[0]}).Culprits)
-	require.Equal(t, []common.Address{m[2]}, s.dependent([]common.Address{m[2], m[2]}).Culprits, "its own two moduli")
-	out := s.dependent([]common.Address{m[1], m[2]})
+	require.Equal(t, []common.Address{m[1]}, s.dependent(typeKeygen1, []common.Address{m[1], m[0]}).Culprits)
+	require.Equal(t, []common.Address{m[2]}, s.dependent(typeKeygen1, []common.Address{m[2], m[2]}).Culprits, "its own two moduli")
+	out := s.dependent(typeKeygen1, []common.Address{m[1], m[2]})
 	require.Equal(t, Unattributed, out.Ending)
 	require.Equal(t, []common.Address{m[1], m[2]}, out.Suspects)
 }

@@ -189,3 +189,6 @@ func recorded(t testing.TB, name string) (map[uint8][]byte, [][]byte) {
 	}
 	return payloads, frames
 }
+
+// addressOf is the id of test member i.
+func addressOf(i int) common.Address { return crypto.PubkeyToAddress(testKey(i).PublicKey) }

@@ -77,6 +77,7 @@ func (o Outcome) notice() abortNotice {
 	for _, who := range [][]common.Address{o.Silent, o.Culprits, o.Suspects} {
 		n.Named = append(n.Named, who...)
 	}
+	n.Named = n.Named[:min(len(n.Named), quorum.MaxMembers)]
 	for _, ev := range o.Evidence {
 		if ev.Portable() || ev.Kind == Refused && ev.size() <= maxCarried {
 			n.Evidence = []Evidence{ev}

@@ -182,9 +182,12 @@ func (p *libraryParty) named() map[common.Address]partyID {
 func parameters(ids tsslib.SortedPartyIDs, self int, session common.Hash, threshold int) *tsslib.Parameters {
 	params := tsslib.NewParameters(tsslib.S256(), tsslib.NewPeerContext(ids), ids[self], len(ids), threshold-1)
 	// Without a nonce, proofs of one session verify in another.
-	params.SetSessionNonce(new(big.Int).SetBytes(crypto.Keccak256(session[:])))
+	params.SetSessionNonce(nonce(session))
 	return params
 }
+
+// nonce is what the library binds the proofs of a session to.
+func nonce(session common.Hash) *big.Int { return new(big.Int).SetBytes(crypto.Keccak256(session[:])) }
 
 // rawShare is what a key generation leaves, before it is checked.
 type rawShare struct {

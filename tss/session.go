@@ -34,13 +34,16 @@ type session struct {
 	drops     *drops
 
 	plan     plan
-	order    []common.Address // participants in the library's order
+	order    []common.Address // participants; in the library's order where they are one committee
+	cast     *cast            // who says what, where not everyone says everything; nil elsewhere
 	timeout  time.Duration
 	guard    *guard
 	machine  machine
 	progress func(round, of int)
 
-	// conclude is told the library's result. It returns our message of the closing round, or the outcome.
+	// across compares the messages of a round with each other, once each passed by itself; nil where nothing is to compare.
+	across func(round uint8) *Outcome
+	// conclude is told the library's result. It returns our message of the closing round, if we have one, or the outcome.
 	conclude func(result any) (payload []byte, out *Outcome)
 	// closing reads all messages of the closing round, ours too, and gives the outcome.
 	closing func(map[common.Address][]byte) *Outcome
@@ -104,7 +107,9 @@ func (s *session) loop() *Outcome {
 			out = s.apply(st)
 
 		case <-s.mail.ready:
-			out, told = s.read()
+			if out, told = s.read(); told {
+				out, told = s.afterStep(out)
+			}
 		}
 		if out == nil && s.waiting == nil {
 			out = s.advance()
@@ -120,6 +125,26 @@ func (s *session) loop() *Outcome {
 
 // left is the outcome of a session whose node gives it up.
 func (s *session) left() *Outcome { return &Outcome{Ending: Cancelled, Err: context.Cause(s.ctx)} }
+
+// afterStep lets the library call under way end before another participant's failure is believed: what it finds may name the
+// member that both of us saw, and that only the fastest would name otherwise.
+func (s *session) afterStep(told *Outcome) (out *Outcome, stillTold bool) {
+	if told.Ending != Unattributed || !s.worker.busy {
+		return told, true
+	}
+	select {
+	case <-s.ctx.Done():
+		return s.left(), false
+	case st := <-s.worker.results:
+		s.worker.busy = false
+		if st.err != nil {
+			if own := s.blame(st.err); own.Ending == Aborted {
+				return own, false
+			}
+		}
+	}
+	return told, true
+}
 
 // read takes what has arrived. told reports that the ending came from another participant, who tells the others itself.
 func (s *session) read() (out *Outcome, told bool) {
@@ -167,7 +192,7 @@ func (s *session) accept(r received) (out *Outcome, told bool) {
 			s.drops.add(DropUnknownType)
 			return nil, false
 		}
-		if h.To != s.recipient(sp) {
+		if h.To != s.recipient(sp) || !s.owes(sp, r.from) {
 			s.drops.add(DropClass)
 			return nil, false
 		}
@@ -231,7 +256,7 @@ func (s *session) apply(st step) *Outcome {
 		return nil
 	}
 	payload, out := s.conclude(st.result)
-	if out != nil {
+	if out != nil || payload == nil {
 		return out
 	}
 	return s.post(Header{Round: s.plan.rounds, Type: typeTranscript}, payload)
@@ -300,7 +325,7 @@ func (s *session) advance() *Outcome {
 func (s *session) feed() *Outcome {
 	var batch []checked
 	for _, sp := range s.plan.of(s.round) {
-		for _, a := range s.others() {
+		for _, a := range s.owing(sp) {
 			env := s.held[slot{sp.round, sp.kind, s.recipient(sp), a}]
 			if s.ctx.Err() != nil {
 				return s.left() // reading a large committee's proofs takes a second
@@ -312,9 +337,9 @@ func (s *session) feed() *Outcome {
 			batch = append(batch, m)
 		}
 	}
-	if s.guard.sieve != nil && s.round == 1 {
-		if pair, ok := s.guard.independent(s.order); !ok {
-			return s.dependent(pair)
+	if s.across != nil {
+		if out := s.across(s.round); out != nil {
+			return out
 		}
 	}
 	if s.progress != nil {
@@ -327,12 +352,20 @@ func (s *session) feed() *Outcome {
 	return nil
 }
 
+// compareMaterial checks that the members of a new key, whose material came in messages of the type, brought what is their own.
+func (s *session) compareMaterial(kind uint8, members []common.Address) *Outcome {
+	if pair, ok := s.guard.independent(members); !ok {
+		return s.dependent(kind, pair)
+	}
+	return nil
+}
+
 // dependent is the outcome of two members with common key material. Who copied cannot be told, unless one of them is us.
-func (s *session) dependent(pair []common.Address) *Outcome {
+func (s *session) dependent(kind uint8, pair []common.Address) *Outcome {
 	others := slices.DeleteFunc(distinct(pair), func(a common.Address) bool { return a == s.self })
 	if len(others) == 1 {
-		kg, _ := s.plan.find(typeKeygen1)
-		return refused(others[0], ruleShared, s.held[slot{kg.round, kg.kind, common.Address{}, others[0]}])
+		sp, _ := s.plan.find(kind)
+		return refused(others[0], ruleShared, s.held[slot{sp.round, sp.kind, common.Address{}, others[0]}])
 	}
 	return unattributed(ruleShared, others...)
 }
@@ -341,7 +374,7 @@ func (s *session) dependent(pair []common.Address) *Outcome {
 func (s *session) close() *Outcome {
 	payloads := map[common.Address][]byte{}
 	sp := s.broadcastOf(s.round)
-	for _, a := range s.order {
+	for _, a := range s.speakers(sp) {
 		payloads[a] = s.held[slot{sp.round, sp.kind, common.Address{}, a}].Payload
 	}
 	if s.progress != nil {
@@ -358,7 +391,7 @@ func (s *session) showBroadcasts() *Outcome {
 	s.echoed = true
 	sp := s.broadcastOf(s.round)
 	var entries []echoEntry
-	for _, a := range s.others() {
+	for _, a := range s.owing(sp) {
 		env := s.held[slot{sp.round, sp.kind, common.Address{}, a}]
 		entries = append(entries, echoEntry{From: a, Type: sp.kind, Payload: env.Header.Payload, Sig: env.Sig})
 	}
@@ -379,7 +412,7 @@ func (s *session) broadcastOf(round uint8) spec {
 // same step that made it current.
 func (s *session) ownSent() bool {
 	sp := s.broadcastOf(s.round)
-	if sp.kind == 0 {
+	if sp.kind == 0 || !slices.Contains(s.speakers(sp), s.self) {
 		return true
 	}
 	_, sent := s.held[slot{sp.round, sp.kind, common.Address{}, s.self}]
@@ -409,12 +442,31 @@ func (s *session) missingMessages() []common.Address {
 	specs := s.plan.of(s.round)
 	return slices.DeleteFunc(s.others(), func(a common.Address) bool {
 		for _, sp := range specs {
-			if _, ok := s.held[slot{sp.round, sp.kind, s.recipient(sp), a}]; !ok {
+			if _, ok := s.held[slot{sp.round, sp.kind, s.recipient(sp), a}]; !ok && s.owes(sp, a) {
 				return false
 			}
 		}
 		return true
 	})
+}
+
+// speakers are those who send messages of the type.
+func (s *session) speakers(sp spec) []common.Address {
+	if s.cast == nil {
+		return s.order
+	}
+	return s.cast.speakers(sp.kind)
+}
+
+// owes reports whether another participant sends a message of the type to us.
+func (s *session) owes(sp spec, a common.Address) bool {
+	heard := sp.broadcast || s.cast == nil || slices.Contains(s.cast.listeners, s.self)
+	return heard && slices.Contains(s.speakers(sp), a)
+}
+
+// owing are the others who send a message of the type to us.
+func (s *session) owing(sp spec) []common.Address {
+	return slices.DeleteFunc(s.others(), func(a common.Address) bool { return !s.owes(sp, a) })
 }
 
 func (s *session) missingEchoes() []common.Address {

@@ -138,7 +138,7 @@ func TestLibraryTable(t *testing.T) {
 		{"ledger/x.go", eth + "/accounts", "lives only in chain/evm"},
 		{"ledger/x_test.go", eth + "/accounts/abi", "lives only in chain/evm"},
 		{"node/x.go", "go.etcd.io/bbolt", "lives only in ledger: there is one commit point"},
-		{"tss/sign.go", "github.com/bnb-chain/tss-lib/v3/tss", "which only tss/party.go and tss/guard.go may"},
+		{"tss/sign.go", "github.com/bnb-chain/tss-lib/v3/tss", "which only tss/party.go and tss/guard.go and tss/party_reshare.go and tss/guard_reshare.go may"},
 		{"node/x.go", "github.com/bnb-chain/tss-lib/v3/common", "lives only in tss"},
 		{"node/x.go", "github.com/libp2p/go-libp2p/core/peer", "lives only in p2p"},
 		{"cmd/conclave/x.go", "github.com/multiformats/go-multiaddr", "lives only in p2p"},
