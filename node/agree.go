@@ -31,6 +31,10 @@ func (c *core) newHeight() error {
 	c.roundOf = map[uint64]common.Hash{}
 	c.building, c.certSeen, c.wake = nil, time.Time{}, time.Time{}
 	c.fetching = map[common.Hash]bool{}
+	if !c.member() {
+		c.agree = nil // who is no member follows by decisions alone
+		return nil
+	}
 
 	cfg := agreement.Config{
 		Network: c.network, Roster: c.state.Roster, Self: c.self, Height: c.state.Height + 1,
@@ -395,7 +399,7 @@ func (c *core) hearVote(m voteMsg) {
 	if err != nil {
 		return
 	}
-	c.said.note(v.Signer(), v.Body().Counter, v.Bytes())
+	c.said.note(v.Signer(), v.Body().Counter, v.Body().Place(), v.Bytes())
 	c.overhear(v.Signer(), v.Body().Counter, v.Body().Place(), v.Bytes())
 	if !c.current(v.Signer(), v.Body().Epoch, v.Body().Height) {
 		return
@@ -413,9 +417,12 @@ func (c *core) hearProposal(m voteMsg) {
 	if err != nil {
 		return
 	}
-	c.said.note(p.Signer(), p.Body().Counter, p.Bytes())
+	c.said.note(p.Signer(), p.Body().Counter, p.Body().Place(), p.Bytes())
 	c.overhear(p.Signer(), p.Body().Counter, p.Body().Place(), p.Bytes())
 	if !c.current(p.Signer(), p.Body().Epoch, p.Body().Height) {
+		return
+	}
+	if !c.member() {
 		return
 	}
 	c.hearQC(m.Beside)
@@ -504,8 +511,8 @@ func (c *core) maybeBegin(now time.Time) {
 
 // build makes the next value from what this node holds. A halted node builds no PAYOUT.
 func (c *core) build() (batch.Batch, bool) {
-	if !c.state.Founded() {
-		return c.founding.build(c)
+	if b, ok := c.ceremony.build(c); ok || !c.state.Founded() {
+		return b, ok
 	}
 	if b, ok := c.buildAction(); ok {
 		return b, true

@@ -29,6 +29,8 @@ const (
 	codeEvidence   = "evidence"
 	codeClock      = "clock"
 	codeNoShare    = "no-share"
+	codeRemoved    = "removed"
+	codeOldShare   = "old-share"
 	codeStuck      = "signing-stuck"
 	codeCeremony   = "ceremony-failed"
 	codeRelayDown  = "relay-down"
@@ -102,12 +104,20 @@ func nodeAlerts() []AlertKind {
 			Ends: "they have answered", Do: "`conclave status` names who is silent; check this node's network, call their operators."},
 		{Code: codeNoShare, Severity: ledger.Critical, Meaning: "The vault holds no share of the key in force: this node verifies and does not sign.",
 			Ends: "the vault holds it at a start", Do: "Put the vault back from its backup."},
+		{Code: codeSealed, Severity: ledger.Warning, Meaning: "The vault is sealed: this node replays, verifies and answers, and signs nothing. The others go on as if it were down.",
+			Ends: "the vault is unsealed", Do: "`conclave unseal --home DIR` at this machine."},
+		{Code: codeLockedOut, Severity: ledger.Critical, Meaning: "Five or more wrong passwords were given for the vault, here: it takes none for a minute, twice as long after each further one, up to an hour.",
+			Ends: "the vault is unsealed", Do: "Find out who tried: only this machine's own user can. `conclave status` says until when."},
 		{Code: codeStuck, Severity: ledger.Critical, Meaning: "Every set of signers was struck by aborts: nothing can be signed.",
 			Ends: "something is signed", Do: "Somebody lies in signing: talk to all operators; the key must be refreshed."},
 		{Code: codeFailed, Severity: ledger.Critical, Meaning: "A payment reverted on chain. Its nonce is spent and nobody was paid.",
 			Do: "See why with the transaction's trace. The withdrawals wait; nothing is paid twice."},
 		{Code: codeMoved, Severity: ledger.Critical, Meaning: "A final payment in a token succeeded, and the token's own events say that it moved another amount: it takes a fee, or it answers that it paid and does not. The withdrawal counts as paid.",
 			Do: "Look at the transaction and at the destination's balance; `conclave halt --lane NETWORK` until the token is understood."},
+		{Code: codeRemoved, Severity: ledger.Critical, Meaning: "A decided change of members left this node out. It signs nothing, and the others close their connections.",
+			Ends: "a later change takes it in again", Do: "If you knew: keep its home for auditors and stop it. If not: talk to the other operators."},
+		{Code: codeOldShare, Severity: ledger.Critical, Meaning: "This node could not destroy its share of an earlier epoch, which the others count on. It tries again each minute.",
+			Ends: "the share is gone", Do: "Unseal the vault; look at the disk that holds it."},
 		{Code: codeCeremony, Severity: ledger.Warning, Meaning: "A key generation did not end. It is tried again while all members are online.",
 			Ends: "a key is generated", Do: "See who is silent, and whether all members are online."},
 	}

@@ -45,6 +45,16 @@ func alertNoShare(payer common.Address) Alert {
 		Hint: "restore the vault of this node from its backup"}
 }
 
+func alertRemoved(epoch uint64) Alert {
+	return Alert{Code: codeRemoved, Text: fmt.Sprintf("this node is no member of epoch %d: it signs nothing any more", epoch),
+		Hint: "keep its home for auditors and stop it; if nobody told you, talk to the other operators"}
+}
+
+func alertOldShare(epoch uint64, err error) Alert {
+	return Alert{Code: codeOldShare, Text: fmt.Sprintf("the share from before epoch %d is not destroyed: %v", epoch, err),
+		Hint: "unseal the vault; look at the disk that holds it"}
+}
+
 func alertStuck(why string) Alert {
 	return Alert{Code: codeStuck, Text: why, Hint: "talk to the other operators: the key must be refreshed"}
 }

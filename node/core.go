@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -61,6 +62,7 @@ type core struct {
 	shownEvidence evidenceTurns // when each peer was last shown what evidence it lacks
 
 	question question // how far this node has spoken, and what a quarantine bars
+	sealed   bool     // the vault is: see startSealed
 	said     said     // what members said last, for those who ask that
 
 	proposals proposals                    // of the operators, not decided yet
@@ -77,7 +79,9 @@ type core struct {
 	answered map[common.Address]time.Time // R7, once per peer and second
 	fetching map[common.Hash]bool
 
-	founding *founding
+	ceremony *ceremony
+	members  membership
+	office   atomic.Pointer[quorum.Members] // who rules; read off the core too
 	signer   *signer
 	marks    *marks
 	syncs    syncs
@@ -209,7 +213,7 @@ func isRule(err error) bool {
 	for _, rule := range []error{
 		ledger.ErrHalted, ledger.ErrNetworkHalted, ledger.ErrNotInForce, ledger.ErrOrder, ledger.ErrFull, ledger.ErrNoSlot,
 		ledger.ErrDecided, ledger.ErrNotFound, ledger.ErrEventUsed, ledger.ErrMessageUsed, ledger.ErrBooksBehind,
-		ledger.ErrContent, ledger.ErrVerdict, ledger.ErrSigned, ledger.ErrNotEarliest, ledger.ErrAsking, ledger.ErrQuarantined,
+		ledger.ErrContent, ledger.ErrNotMember, ledger.ErrVerdict, ledger.ErrSigned, ledger.ErrNotEarliest, ledger.ErrAsking, ledger.ErrQuarantined,
 	} {
 		if errors.Is(err, rule) {
 			return true
@@ -245,6 +249,7 @@ func (c *core) resume() error {
 	if err := c.loadProposals(); err != nil {
 		return fmt.Errorf("reload proposals: %w", err)
 	}
+	c.settleMembership()
 	if err := c.newHeight(); err != nil {
 		return err
 	}
@@ -285,7 +290,8 @@ func (c *core) tick() {
 		c.nextTell = now.Add(gossipEvery)
 		c.tellAgain()
 	}
-	c.founding.tick(c, now)
+	c.tickMembership(now)
+	c.ceremony.tick(c, now)
 	c.signer.tick(c, now)
 	c.marks.tick(c, now)
 	c.maybeBegin(now)

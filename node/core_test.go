@@ -79,9 +79,12 @@ func (w *wire) Request(_ context.Context, to common.Address, _ string, _ []byte)
 // noVault holds no share: the core then verifies, and never signs.
 type noVault struct{}
 
-func (noVault) PreParams() (*tss.PreParams, error)            { return nil, ErrNoShare }
-func (noVault) SaveShare(*tss.KeyShare) error                 { return nil }
-func (noVault) Share(quorum.PublicKey) (*tss.KeyShare, error) { return nil, ErrNoShare }
+func (noVault) PreParams() (*tss.PreParams, error)               { return nil, ErrNoShare }
+func (noVault) SaveShare(*tss.KeyShare) error                    { return nil }
+func (noVault) ShareOf(quorum.Transcript) (*tss.KeyShare, error) { return nil, ErrNoShare }
+func (noVault) Shares() ([]*tss.KeyShare, error)                 { return nil, nil }
+func (noVault) DeleteShare(_, _ quorum.Transcript) error         { return nil }
+func (noVault) DropShare(quorum.Transcript) error                { return nil }
 
 // lab is a founded core of member 0 that runs nowhere: the test is its goroutine.
 type lab struct {

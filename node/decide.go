@@ -23,6 +23,7 @@ type decided struct {
 
 // decide applies a commitment of the next height: batch state first, which judges it again, then the record.
 func (c *core) decide(committed quorum.Committed) (batch.Effects, bool) {
+	hear := c.linked()
 	fx, err := c.state.Apply(committed)
 	if err != nil {
 		// q members committed what the rules forbid: more than f are faulty, or this program is wrong.
@@ -31,7 +32,10 @@ func (c *core) decide(committed quorum.Committed) (batch.Effects, bool) {
 	}
 	ok := c.record([]decided{{committed, fx}})
 	if ok {
-		c.sendAll(protoSigning, marshal(signMsg{signDecision, marshal(committed.Unchecked())}))
+		// Who left by this decision hears of it too.
+		for _, id := range hear {
+			c.send(id, protoSigning, marshal(signMsg{signDecision, marshal(committed.Unchecked())}))
+		}
 	}
 	return fx, ok
 }
@@ -117,6 +121,13 @@ func (c *core) afterDecisions(fxs []batch.Effects) {
 func (c *core) inForce(fx batch.Effects) bool {
 	if fx.Members != nil {
 		c.pool = newPool(c.state.Roster, c.state.Policy.Ref())
+		was, _, err := c.epochRoster(c.state.Roster.Epoch - 1)
+		if err != nil {
+			c.stop(err)
+			return false
+		}
+		c.changedMembers(was)
+		c.pruneProposals()
 		if err := c.openKey(); err != nil {
 			c.stop(err)
 			return false

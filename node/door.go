@@ -73,13 +73,18 @@ var (
 	voteKinds = map[quorum.Kind]bool{quorum.KindProposal: true, quorum.KindPrevote: true, quorum.KindPrecommit: true}
 )
 
-// members are the ids of the committee. They are those of the genesis document: this version changes no members.
+// members are the ids of the committee in force, as far as this node has followed the decisions.
 func (n *Node) members() quorum.Members {
-	ids := make(quorum.Members, len(n.genesis.Members))
-	for i, m := range n.genesis.Members {
-		ids[i] = m.Address
+	if n.core != nil {
+		if ids := n.core.office.Load(); ids != nil {
+			return *ids
+		}
 	}
-	return ids
+	founders, err := n.genesis.Roster()
+	if err != nil {
+		return nil // no node is made with such a document
+	}
+	return founders.IDs()
 }
 
 func (n *Node) hearVoteFrame(data []byte) {

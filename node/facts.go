@@ -21,7 +21,7 @@ const maxClockLead = 60_000
 
 // speakView signs and gossips what this node sees: liveness, clock and funds. It goes on while halted.
 func (c *core) speakView(now time.Time) {
-	if c.question.closed {
+	if c.question.closed || !c.member() {
 		return // it carries no counter, but nothing is signed before the others have answered
 	}
 	c.nextView = now.Add(viewEvery)

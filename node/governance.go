@@ -52,6 +52,7 @@ type proposal struct {
 	hash  common.Hash
 	copy  common.Hash // of the encoding with all signatures
 	tried time.Time   // when a batch was last tried
+	waits string      // why this node does not follow a READMIT; empty before it tried
 }
 
 // proposals are the open actions, bounded by their signers.
@@ -125,7 +126,7 @@ func (c *core) dropProposals(gone []common.Hash) error {
 func (c *core) propose(s quorum.SignedAction) (*proposal, error) {
 	v, err := s.Open(c.network, c.state.Roster)
 	if err == nil {
-		err = c.state.CheckAction(v)
+		err = errors.Join(c.state.CheckAction(v), c.spokenThere(v))
 	}
 	if _, to := batch.Timeliness(uint64(c.now().UnixMilli())); err == nil && len(v.Within(0, to).Operators()) != len(v.Operators()) {
 		err = errors.New("a signature is from the future: look at the clock that gave its time")
@@ -164,6 +165,7 @@ func (c *core) propose(s quorum.SignedAction) (*proposal, error) {
 	c.proposals[p.hash] = p
 	c.log.Info("action signed", zap.Stringer("action", p.v.Action()), zap.Stringer("hash", p.hash), zap.Int("operators", len(p.v.Operators())))
 	c.sendAll(protoGovernance, marshal(govMsg{Actions: [][]byte{p.v.Signed().Encode()}}))
+	c.followChange(c.now())
 	c.maybeBegin(c.now())
 	return p, nil
 }
@@ -318,7 +320,7 @@ func (c *core) acted(a *batch.Acted) error {
 func (c *core) pruneProposals() {
 	var gone []common.Hash
 	for _, p := range c.proposals.sorted() {
-		if c.state.CheckAction(p.v) != nil {
+		if p.v.Action().Epoch != c.state.Roster.Epoch || c.state.CheckAction(p.v) != nil {
 			gone = append(gone, p.hash)
 			delete(c.proposals, p.hash)
 		}

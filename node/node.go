@@ -35,7 +35,9 @@ type Config struct {
 	RelayPoll    time.Duration // between two looks at the Relay; zero means one second
 	Settlement   string        // file or URL of the settlement authority's snapshots; empty: none are read
 	Alerts       AlertRules    // when people are called again
-	Log          *zap.Logger
+	// Invited are the members that asked this node to join, when they are later than the genesis document's.
+	Invited []quorum.Member
+	Log     *zap.Logger
 }
 
 // Parts are the rooms' implementations that reach outside: the real ones in the daemon, ones under test control in
@@ -138,6 +140,9 @@ func (n *Node) wire(parts Parts) error {
 		roundTimeout: n.cfg.RoundTimeout,
 		answered:     map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, heard: map[common.Address]time.Time{}, lanes: map[string]laneFacts{},
 	}
+	c.members.invited = n.cfg.Invited
+	founders := state.Roster.IDs()
+	c.office.Store(&founders)
 	// Before Run: handlers and questions may come as soon as there is a network.
 	c.ctx, c.end = context.WithCancel(context.Background())
 	n.core = c
@@ -288,7 +293,10 @@ func (t tssTransport) Send(to common.Address, frame []byte) error {
 
 // greet shows a peer that just connected what it may have missed.
 func (c *core) greet(peer common.Address) {
-	c.founding.show(c, peer)
+	c.ceremony.show(c, peer)
+	if c.members.deletion != nil {
+		c.send(peer, protoSigning, marshal(signMsg{signStatement, c.members.deletion}))
+	}
 	c.send(peer, protoGovernance, c.heldMsg())
 	if facts := c.ownFacts(); len(facts) > 0 {
 		c.send(peer, protoFacts, marshal(factsMsg{Statements: facts}))

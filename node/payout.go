@@ -32,15 +32,27 @@ type signer struct {
 
 // openKey begins to sign with the key in force.
 func (c *core) openKey() error {
-	share, err := c.vault.Share(c.state.Key)
-	if errors.Is(err, ErrNoShare) {
+	if c.signer != nil && c.signer.cancel != nil {
+		c.signer.cancel() // no session outlives its epoch
+	}
+	var action quorum.MembersAction
+	if err := c.led.View(func(tx *ledger.Tx) (err error) { _, action, _, err = tx.CurrentEpoch(); return err }); err != nil {
+		return fmt.Errorf("read epoch: %w", err)
+	}
+	share, err := c.vault.ShareOf(action.Transcript)
+	if errors.Is(err, ErrNoShare) && !c.member() {
+		c.alerts.recover(codeNoShare) // nobody expects one
+	} else if errors.Is(err, ErrNoShare) {
 		c.alerts.raise(alertNoShare(c.state.Payer))
-	} else if err != nil {
+	} else if err != nil && !errors.Is(err, ErrSealed) { // unseal comes here again
 		return fmt.Errorf("open key share: %w", err)
 	} else {
 		c.alerts.recover(codeNoShare)
 	}
-	c.founding = nil
+	if c.ceremony != nil && c.ceremony.target.Epoch <= c.state.Roster.Epoch {
+		c.ceremony.end()
+		c.ceremony = nil
+	}
 	c.signer = &signer{share: share, kick: c.kick, attempts: tss.NewAttempts(tss.AttemptsConfig{
 		Network: c.network, Epoch: c.state.Roster.Epoch, Key: c.state.Key, Self: c.self, Members: c.state.Roster.IDs(),
 	})}

@@ -48,6 +48,7 @@ type question struct {
 func (c *core) beginQuestion() error {
 	c.question = question{begun: true, closed: true}
 	c.question.anew(c.now())
+	c.startSealed()
 	if err := c.reviewQuarantine(); err != nil {
 		return fmt.Errorf("recall quarantine: %w", err)
 	}
@@ -90,7 +91,9 @@ func (q *question) wantsHeights() bool {
 func (c *core) needed() int { return c.state.Roster.Q() - 1 }
 
 // votes reports whether this node may take part in agreement on the running height.
-func (c *core) votes() bool { return !c.question.closed && c.question.record.Votes(c.state.Height+1) }
+func (c *core) votes() bool {
+	return c.member() && !c.question.closed && c.question.record.Votes(c.state.Height+1)
+}
 
 // joins reports whether this node may take part in signing sessions and ceremonies.
 func (c *core) joins() bool { return !c.question.closed && !c.question.noSessions }
@@ -102,7 +105,8 @@ func (c *core) tickQuestion(now time.Time) {
 		return
 	}
 	c.settleQuestion()
-	if q.closed && now.Sub(q.since) >= unansweredAfter {
+	c.followWord(now)
+	if q.closed && len(q.answers) < c.needed() && now.Sub(q.since) >= unansweredAfter {
 		c.alerts.ensure(alertUnanswered(len(q.answers), c.needed()))
 	}
 	if q.twinOfRecord && !q.closed {
@@ -181,7 +185,7 @@ func (c *core) ownStatement(counter uint64) (own []byte, err error) {
 // settleQuestion goes on when enough members have answered.
 func (c *core) settleQuestion() {
 	q := &c.question
-	if q.closed && len(q.answers) >= c.needed() {
+	if q.closed && !c.sealed && len(q.answers) >= c.needed() {
 		c.speakUp()
 	}
 	if q.closed || !q.wantsHeights() {

@@ -33,19 +33,19 @@ func (c *core) hearSigning(from common.Address, m signMsg) error {
 		if err := unmarshal(m.Body, &action); err != nil {
 			return err
 		}
-		c.founding.adopt(c, action)
+		c.ceremony.adopt(c, action)
 	case signCanary:
 		var canary canaryMsg
 		if err := unmarshal(m.Body, &canary); err != nil {
 			return err
 		}
-		c.founding.complete(c, canary.Canary)
+		c.ceremony.hearCanary(c, canary.Canary)
 	case signTranscript:
 		var t transcriptMsg
 		if err := unmarshal(m.Body, &t); err != nil {
 			return err
 		}
-		return c.founding.recall(c, t)
+		return c.ceremony.recall(c, t)
 	case signDecision:
 		var d quorum.UncheckedDecision
 		if err := unmarshal(m.Body, &d); err != nil {
@@ -87,20 +87,20 @@ func (c *core) hearSigningStatement(from common.Address, raw []byte) error {
 	members := c.state.Roster.IDs()
 	switch kind {
 	case quorum.KindCeremony:
-		s, err := quorum.Open[quorum.Ceremony](c.network, members, raw)
+		// Who takes part need not rule yet; the wire links nobody else.
+		s, err := quorum.Open[quorum.Ceremony](c.network, quorum.Members{from}, raw)
 		if err != nil {
 			return err
 		}
-		if s.Signer() != from {
-			return errSender
-		}
-		c.founding.hearCall(c, s)
+		c.hearCall(s)
+	case quorum.KindDeletion:
+		return c.hearDeletion(from, raw)
 	case quorum.KindReady:
 		s, err := quorum.Open[quorum.Ready](c.network, members, raw)
 		if err != nil {
 			return err
 		}
-		c.said.note(s.Signer(), s.Body().Counter, raw)
+		c.said.note(s.Signer(), s.Body().Counter, quorum.VotePlace{}, raw)
 		c.overhear(s.Signer(), s.Body().Counter, quorum.VotePlace{}, raw)
 		c.hearReady(from, s)
 	case quorum.KindAbort:

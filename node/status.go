@@ -31,7 +31,9 @@ type Status struct {
 	Signing *SigningStatus `json:"signing,omitempty"`
 	Session SessionStats   `json:"sessions"`
 	Keygen  *KeygenStatus  `json:"keygen,omitempty"`
+	Member  bool           `json:"member"` // this node is one of the committee in force
 	Halted  bool           `json:"halted"`
+	Vault   *VaultStatus   `json:"vault,omitempty"`
 	Silence *SilenceStatus `json:"silence,omitempty"` // what this node may not sign; absent when nothing is barred
 	Refused []Refused      `json:"refused"`           // members' messages that broke their contract
 	Reasons []Reason       `json:"reasons"`
@@ -113,13 +115,40 @@ type SigningStatus struct {
 	Live    bool             `json:"live"`
 }
 
-// KeygenStatus is the ceremony before height 1.
+// KeygenStatus is a ceremony: the one before height 1, or that of a change of members.
 type KeygenStatus struct {
+	Epoch   uint64           `json:"epoch"`            // that it makes
+	Change  *common.Hash     `json:"change,omitempty"` // the operators' action that it carries out
 	Attempt uint64           `json:"attempt"`
 	Round   int              `json:"round"`
 	Rounds  int              `json:"rounds"`
-	Missing []common.Address `json:"missing"` // who does not call for the attempt
-	Done    bool             `json:"done"`
+	Missing []common.Address `json:"missing"`          // who does not call for the attempt
+	Shares  bool             `json:"shares"`           // the session is over: every new member signed its transcript
+	Tried   []common.Address `json:"tried"`            // whose new share has signed a canary
+	Failed  string           `json:"failed,omitempty"` // how the last attempt ended
+	Done    bool             `json:"done"`             // all proofs are here: it is put to the vote
+}
+
+func (f *ceremony) describe(c *core) *KeygenStatus {
+	s := &KeygenStatus{Epoch: f.target.Epoch, Attempt: f.attempt, Round: f.round, Rounds: f.rounds, Shares: f.key != nil || f.action != nil,
+		Done: f.action != nil, Missing: []common.Address{}, Tried: []common.Address{}}
+	if !f.founding() {
+		s.Change = &f.hash
+	}
+	if f.failed != nil {
+		s.Failed = f.failed.String()
+	}
+	for _, id := range f.party(c) {
+		if call, ok := f.calls[id]; !s.Shares && (!ok || call.Attempt != f.attempt) {
+			s.Missing = append(s.Missing, id)
+		}
+	}
+	for _, id := range f.target.IDs() {
+		if quorum.Covered(quorum.Members{id}, f.canaries) || f.action != nil {
+			s.Tried = append(s.Tried, id)
+		}
+	}
+	return s
 }
 
 // Reason is why something does not go on, and what a person can do.
@@ -152,6 +181,7 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	}
 	s.Books.Gaps = n.intake.gaps()
 	s.Refused = n.refusals.list()
+	s.Vault = n.vaultStatus()
 	s.Reasons = n.reasons(s)
 	return s, nil
 }
@@ -161,7 +191,10 @@ func (c *core) describe(s *Status) {
 	s.Epoch, s.Quorum, s.Height = c.state.Roster.Epoch, c.state.Roster.Q(), c.state.Height
 	s.Halted = c.halted()
 	s.Silence = c.describeSilence()
-	st := c.agree.Status()
+	st := agreement.Status{Height: c.state.Height + 1}
+	if c.agree != nil {
+		st = c.agree.Status()
+	}
 	s.Round = RoundStatus{Height: st.Height, Round: st.Round, Step: st.Step.String(), Proposer: st.Proposer, Silent: []common.Address{}}
 	if st.Step != agreement.StepWaiting {
 		s.Round.Silent = append(s.Round.Silent, st.Silent...)
@@ -176,13 +209,9 @@ func (c *core) describe(s *Status) {
 		s.Signing = &SigningStatus{Height: slot.Height, Nonce: slot.Nonce, Attempt: c.signer.attempts.Attempt(),
 			Ready: append([]common.Address{}, c.signer.attempts.Ready()...), Live: c.signer.attempts.Live()}
 	}
-	if f := c.founding; f != nil {
-		s.Keygen = &KeygenStatus{Attempt: f.attempt, Round: f.round, Rounds: f.rounds, Done: f.action != nil, Missing: []common.Address{}}
-		for _, id := range c.state.Roster.IDs() {
-			if call, ok := f.calls[id]; !ok || call.Attempt != f.attempt {
-				s.Keygen.Missing = append(s.Keygen.Missing, id)
-			}
-		}
+	s.Member = c.member()
+	if f := c.ceremony; f != nil {
+		s.Keygen = f.describe(c)
 	}
 }
 
@@ -280,6 +309,7 @@ func (n *Node) reasons(s Status) []Reason {
 	if s.Halted {
 		out = append(out, Reason{Code: "halted", Text: "this node's fuse or f+1 halts stop verdicts and signing", Hint: "conclave resume --local mends this node's own fuse; once f+1 members halted, q operators sign conclave resume --halts all"})
 	}
+	out = append(out, s.Vault.reasons()...)
 	out = append(out, s.Silence.reasons(s)...)
 	if s.Books.Held {
 		out = append(out, Reason{Code: "intake-held", Text: "debits without credit exceed the policy's maximum: no further event is booked", Hint: "see conclave alerts"})
@@ -293,7 +323,7 @@ func (n *Node) reasons(s Status) []Reason {
 }
 
 // notReady lists the reasons that make a node unready, as opposed to those that an operator should merely know.
-var notReady = map[string]bool{"no-quorum": true, "no-key": true, "halted": true, reasonAsking: true, codeQuarantined: true, "intake-held": true, codeRelayDown: true, codeChainDown: true, codeNoShare: true}
+var notReady = map[string]bool{"no-quorum": true, "no-key": true, "halted": true, codeSealed: true, codeLockedOut: true, reasonAsking: true, codeQuarantined: true, "intake-held": true, codeRelayDown: true, codeChainDown: true, codeNoShare: true}
 
 // Health says whether the node can do its part now.
 func (n *Node) Health(ctx context.Context) (Health, error) {

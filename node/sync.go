@@ -92,6 +92,9 @@ func (c *core) maybeSync() {
 // nextToAsk is the next in turn of those that claim to be ahead: who kept this node waiting comes last.
 func (c *core) nextToAsk(now time.Time) (slow common.Address, ok bool) {
 	ids := c.state.Roster.IDs()
+	if !c.member() {
+		ids = c.linked() // those who rule by now may all be strangers to its roster
+	}
 	for range ids {
 		id := ids[c.syncs.turn%len(ids)]
 		c.syncs.turn++

@@ -172,7 +172,7 @@ func (a MembersAction) Verify(network common.Hash) (Roster, error) {
 		return Roster{}, fmt.Errorf("transcript: %w", err)
 	}
 	ids := r.IDs()
-	if t.Epoch != a.Epoch || !equalMembers(t.Members, ids) || len(a.Signatures) != len(ids) {
+	if t.Epoch != a.Epoch || !t.Members.Equal(ids) || len(a.Signatures) != len(ids) {
 		return Roster{}, errors.New("transcript is not of these members")
 	}
 	digest := Digest(KindTranscript, network, t)
@@ -187,21 +187,12 @@ func (a MembersAction) Verify(network common.Hash) (Roster, error) {
 // verifyCanaries wants signatures of the new key by sets of exactly q members that together hold everyone: whose share does
 // not sign is found before the key is trusted, not when money waits. No set may stand twice, so that a list cannot grow.
 func (a MembersAction) verifyCanaries(network common.Hash, ids Members) error {
-	payer := crypto.PubkeyToAddress(*mustPub(a.Transcript.PublicKey))
 	for i, c := range a.Canaries {
-		if slices.ContainsFunc(a.Canaries[:i], func(o Canary) bool { return equalMembers(o.Set, c.Set) }) {
+		if slices.ContainsFunc(a.Canaries[:i], func(o Canary) bool { return o.Set.Equal(c.Set) }) {
 			return errors.New("canary: a set stands twice")
 		}
-		if len(c.Set) != ids.Q() {
-			return errors.New("canary: set is not a quorum")
-		}
-		for i, m := range c.Set {
-			if !ids.Has(m) || (i > 0 && c.Set[i-1].Cmp(m) >= 0) {
-				return errors.New("canary: set is not of ascending members")
-			}
-		}
-		if signer, err := c.Sig.Recover(a.Transcript.CanaryDigest(network, c.Set)); err != nil || signer != payer {
-			return errors.New("canary: not signed by the new key")
+		if err := a.verifyCanary(network, ids, c); err != nil {
+			return fmt.Errorf("canary: %w", err)
 		}
 	}
 	if !Covered(ids, a.Canaries) {
@@ -210,14 +201,26 @@ func (a MembersAction) verifyCanaries(network common.Hash, ids Members) error {
 	return nil
 }
 
-func equalMembers(a, b Members) bool {
-	if len(a) != len(b) {
-		return false
+func (a MembersAction) verifyCanary(network common.Hash, ids Members, c Canary) error {
+	if len(c.Set) != ids.Q() {
+		return errors.New("set is not a quorum")
 	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
+	for i, m := range c.Set {
+		if !ids.Has(m) || (i > 0 && c.Set[i-1].Cmp(m) >= 0) {
+			return errors.New("set is not of ascending members")
 		}
 	}
-	return true
+	payer := crypto.PubkeyToAddress(*mustPub(a.Transcript.PublicKey))
+	if signer, err := c.Sig.Recover(a.Transcript.CanaryDigest(network, c.Set)); err != nil || signer != payer {
+		return errors.New("not signed by the new key")
+	}
+	return nil
 }
+
+// Tried reports whether a canary is one of this transcript's key, whose members are in order.
+func (a MembersAction) Tried(network common.Hash, c Canary) bool {
+	return a.verifyCanary(network, a.Transcript.Members, c) == nil
+}
+
+// Equal reports whether two sets hold the same members in the same order.
+func (m Members) Equal(o Members) bool { return slices.Equal(m, o) }

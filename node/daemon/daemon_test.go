@@ -381,7 +381,7 @@ func TestAVaultIsMadeOnceAndPrimesAreTakenAhead(t *testing.T) {
 	require.NoError(t, err)
 	defer v.Close()
 	k := keys{v, t.Context(), o.Note}
-	_, err = k.Share(quorum.PublicKey{2})
+	_, err = k.ShareOf(quorum.Transcript{PublicKey: quorum.PublicKey{2}})
 	require.ErrorIs(t, err, node.ErrNoShare)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -23,9 +23,9 @@ type keys struct {
 
 var _ node.KeyStore = keys{}
 
-// Share implements node.KeyStore.
-func (k keys) Share(key quorum.PublicKey) (*tss.KeyShare, error) {
-	share, err := k.Vault.Share(key)
+// ShareOf implements node.KeyStore.
+func (k keys) ShareOf(t quorum.Transcript) (*tss.KeyShare, error) {
+	share, err := k.Vault.ShareOf(t)
 	if errors.Is(err, vault.ErrNoShare) {
 		return nil, fmt.Errorf("%w: %w", node.ErrNoShare, err)
 	}
