@@ -29,10 +29,19 @@ func actions(t *testing.T) map[string]quorum.Action {
 	file, err := os.ReadFile("testdata/policy.toml")
 	require.NoError(t, err)
 	account := common.HexToAddress("0xac")
+	var change []quorum.Member
+	for i, name := range []string{"alice", "bob", "carol", "dave", "erin"} {
+		key, err := crypto.ToECDSA(crypto.Keccak256([]byte("conclave test key, holds nothing: " + name)))
+		require.NoError(t, err)
+		m := quorum.Member{Name: name, Address: crypto.PubkeyToAddress(key.PublicKey), Operator: common.Address{0x0b, byte(i)}, Multiaddrs: []string{"/ip4/127.0.0.1/tcp/1"}}
+		copy(m.PublicKey[:], crypto.CompressPubkey(&key.PublicKey))
+		change = append(change, m)
+	}
 	out := map[string]quorum.Action{}
 	for name, body := range map[string]quorum.ActionBody{
 		"resume":  quorum.NewResume(network, []quorum.Signed[quorum.Halt]{halt}, "the Relay was repaired"),
 		"policy":  quorum.PolicyChange{File: file},
+		"members": quorum.NewMemberChange(change, "erin comes"),
 		"readmit": quorum.Readmit{Member: account, Height: 9, Since: 1_780_000_000_000, Counter: 1 << 33, Reason: "its machine was put back"},
 		"resolve": quorum.Resolve{File: file, Reason: "row 9 was deleted", Uncovered: *uint256.NewInt(400),
 			Contents: []quorum.Fate{{Pay: true, Content: quorum.Content{WID: 7, Account: account, Network: "devnet", Amount: *uint256.NewInt(1 << 60), EventID: 5}}},
