@@ -232,7 +232,7 @@ func (c *core) hearGovernance(from common.Address, m govMsg) error {
 		}
 	}
 	now := c.now()
-	if m.Actions != nil || now.Sub(c.shown[from]) < showEvery {
+	if len(m.Actions) > 0 || now.Sub(c.shown[from]) < showEvery {
 		return nil
 	}
 	c.shown[from] = now

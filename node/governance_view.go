@@ -229,6 +229,8 @@ func (c *core) viewProposal(p *proposal) ProposalView {
 	}
 	if len(out.Signed) < out.Need {
 		out.Waits = fmt.Sprintf("%d of %d operators signed", len(out.Signed), out.Need)
+	} else if word, ok := p.v.Body().(quorum.Readmit); ok {
+		out.Waits = c.readmitWaits(p, word)
 	} else if _, err := c.state.BuildAction(p.v, c.pool.viewList()); err != nil {
 		out.Waits = err.Error()
 	}

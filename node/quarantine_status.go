@@ -22,6 +22,8 @@ type SilenceStatus struct {
 	Needed      int              `json:"needed"`
 	Silent      []common.Address `json:"silent"` // whose answer is missing, or proves no height yet
 	VotesFrom   *uint64          `json:"votes_from"`
+	Named       bool             `json:"named"`   // by operators, in place of the heights of others
+	Counter     uint64           `json:"counter"` // with since, names the quarantine to the operators; 0 outside one
 	Votes       bool             `json:"votes"`
 	Verdicts    bool             `json:"verdicts"`
 	Sessions    bool             `json:"sessions"`
@@ -36,11 +38,12 @@ func (c *core) describeSilence() *SilenceStatus {
 		return nil
 	}
 	s := &SilenceStatus{
-		Asking: q.closed, Quarantined: quarantined, Since: q.since.UTC(), Answers: len(q.answers), Needed: c.needed(), Silent: []common.Address{},
+		Asking: q.closed && len(q.answers) < c.needed(), Quarantined: quarantined, Since: q.since.UTC(), Answers: len(q.answers), Needed: c.needed(), Silent: []common.Address{},
 		Votes: c.votes(), Verdicts: !q.closed && !q.noVerdicts, Sessions: c.joins(), Operator: quarantined && q.twinOfRecord,
 	}
 	if quarantined {
 		s.Reason, s.Since = q.record.Reason, time.UnixMilli(int64(q.record.Since)).UTC()
+		s.Named, s.Counter = q.record.Named != 0, q.record.Floor
 		if back := q.record.Back(); q.record.Known {
 			s.VotesFrom = &back
 		}
@@ -100,17 +103,19 @@ func (s *SilenceStatus) hint(of Status) string {
 	case s.Operator:
 		return "make sure that no other process has this node's key, then: conclave resume --local"
 	case s.VotesFrom == nil && n-1 < of.Quorum:
-		return fmt.Sprintf("%d others would have to show their height, and there are %d: in a committee of 2 or 3 nothing ends it", of.Quorum, n-1)
+		return fmt.Sprintf("%d others would have to show their height, and there are %d: %s", of.Quorum, n-1, wordHint(of))
 	case s.VotesFrom == nil:
-		text := fmt.Sprintf("%d of %d others have shown their height; %s", s.Answers, s.Needed, memberNames(s.Silent, of.Members))
-		if n-1 == of.Quorum {
-			text += "; all of them are needed: this version has no way for operators to name the height instead"
-		}
-		return text
+		return fmt.Sprintf("%d of %d others have shown their height; %s; where one never comes back: %s", s.Answers, s.Needed,
+			memberNames(s.Silent, of.Members), wordHint(of))
 	case !s.Verdicts:
 		return "verdicts: the operators decide a new policy version, which may be the same rules (conclave policy propose); signing sessions: a newer key, which this version cannot make"
 	}
 	return "a newer key ends it, which this version cannot make"
+}
+
+// wordHint is what operators can do for a member that too few others answer.
+func wordHint(of Status) string {
+	return fmt.Sprintf("%d operators can name the height, if nobody holds a vote of this node in it: conclave governance readmit --from %d", of.Quorum, of.Height+1)
 }
 
 // memberNames lists members for people.

@@ -20,30 +20,36 @@ type newestMsg struct {
 	Statement []byte // the statement with the highest counter; empty: none is held
 	Height    uint64 // the height that the other works on
 	Commit    []byte // the commit certificate of the height before; empty at height 1
+	Vote      []byte // the vote or proposal of the member in the highest height that the other holds; empty: none
 }
 
 // said remembers, of each member, the newest counted statement that came by in this process. What a rule keeps stands in the
 // ledger too; votes and READYs are put there with the next own vote, for a commit of their own would cost a sync each.
 type said struct {
-	mu  sync.Mutex // guards of, whose keys are members; answers are given off the core
-	of  map[common.Address]newest
-	new map[common.Address]bool // not in the ledger yet
+	mu    sync.Mutex // guards the maps, whose keys are members; answers are given off the core
+	of    map[common.Address]newest
+	votes map[common.Address]newest // of the highest height
+	new   map[common.Address]bool   // not in the ledger yet
 }
 
 type newest struct {
 	counter uint64
+	height  uint64 // of a vote
 	raw     []byte
 }
 
-// note remembers a verified statement.
-func (s *said) note(member common.Address, counter uint64, raw []byte) {
+// note remembers a verified statement; at is zero for what is no vote.
+func (s *said) note(member common.Address, counter uint64, at quorum.VotePlace, raw []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of == nil {
-		s.of, s.new = map[common.Address]newest{}, map[common.Address]bool{}
+		s.of, s.votes, s.new = map[common.Address]newest{}, map[common.Address]newest{}, map[common.Address]bool{}
 	}
 	if counter > s.of[member].counter {
-		s.of[member], s.new[member] = newest{counter, raw}, true
+		s.of[member], s.new[member] = newest{counter, at.Height, raw}, true
+	}
+	if at.Height > s.votes[member].height {
+		s.votes[member], s.new[member] = newest{counter, at.Height, raw}, true
 	}
 }
 
@@ -52,8 +58,13 @@ func (s *said) keep(tx *ledger.Tx) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for member := range s.new {
-		if _, err := tx.Hear(member, s.of[member].counter, s.of[member].raw); err != nil {
-			return err
+		for _, n := range []newest{s.of[member], s.votes[member]} {
+			if n.raw == nil {
+				continue
+			}
+			if _, err := tx.Hear(member, n.counter, n.raw); err != nil {
+				return err
+			}
 		}
 	}
 	clear(s.new)
@@ -71,6 +82,10 @@ func (c *core) answerNewest(member common.Address) ([]byte, error) {
 			raw = n.raw
 		}
 		c.said.mu.Unlock()
+		var err error
+		if m.Vote, _, err = c.newestVote(tx, member); err != nil {
+			return err
+		}
 		m.Statement, m.Height = raw, tx.LastHeight()+1
 		d, ok, err := tx.Decision(m.Height - 1)
 		if ok {
@@ -79,6 +94,27 @@ func (c *core) answerNewest(member common.Address) ([]byte, error) {
 		return err
 	})
 	return marshal(m), err
+}
+
+// newestVote is what this node holds of a member's votes: one of the highest height, and that height; 0 without.
+func (c *core) newestVote(tx *ledger.Tx, member common.Address) (raw []byte, height uint64, err error) {
+	raw, ok, err := tx.NewestVote(member)
+	if err != nil {
+		return nil, 0, err
+	}
+	if ok {
+		at, _, err := quorum.VotePlaceOf(c.network, quorum.Members{member}, raw)
+		if err != nil {
+			return nil, 0, err
+		}
+		height = at.Height
+	}
+	c.said.mu.Lock()
+	defer c.said.mu.Unlock()
+	if n := c.said.votes[member]; n.height > height {
+		return n.raw, n.height, nil
+	}
+	return raw, height, nil
 }
 
 // errAnswer refuses an answer that does not prove what it says.
@@ -90,6 +126,7 @@ type heardBack struct {
 	statement []byte
 	height    uint64 // what it claims
 	proven    bool   // by a certificate of an epoch that is known here
+	voted     uint64 // the highest height in which the other holds a vote of this node; 0 for none
 }
 
 // open verifies an answer. roster gives who decided a height, as far as this node knows.
@@ -101,6 +138,13 @@ func (m newestMsg) open(network common.Hash, self common.Address, roster func(he
 			return heardBack{}, fmt.Errorf("%w: its statement: %w", errAnswer, err)
 		}
 		out.counter = counter
+	}
+	if len(m.Vote) > 0 {
+		at, ok, err := quorum.VotePlaceOf(network, quorum.Members{self}, m.Vote)
+		if err != nil || !ok {
+			return heardBack{}, errors.Join(fmt.Errorf("%w: its vote", errAnswer), err)
+		}
+		out.voted = at.Height
 	}
 	if m.Height <= 1 {
 		if m.Height == 0 || len(m.Commit) > 0 {

@@ -163,7 +163,8 @@ func newSign(env *cli.Env, path, short string, kinds ...quorum.ActionKind) *cobr
 
 func newGovernance(env *cli.Env) *cobra.Command {
 	return env.Group("governance", "What operators decide: actions that are signed and not decided yet",
-		newProposals(env), newProposal(env), newSign(env, "governance sign", "Add an operator's signature to an action that the node holds"))
+		newProposals(env), newProposal(env), newSign(env, "governance sign", "Add an operator's signature to an action that the node holds"),
+		newReadmit(env))
 }
 
 func newProposals(env *cli.Env) *cobra.Command {

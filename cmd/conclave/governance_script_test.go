@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"conclave/node"
 	"conclave/node/api"
@@ -100,6 +101,12 @@ func committee(ts *testscript.TestScript, neg bool, args []string) {
 	go func() { done <- server.Run(ctx) }()
 	ts.Defer(func() { cancel(); ts.Check(<-done) })
 	ts.Setenv(args[0], server.URL())
+}
+
+// Status is that of member m1, which is quarantined.
+func (s *seat) Status(context.Context) (node.Status, error) {
+	since := time.UnixMilli(1_780_000_000_123).UTC()
+	return node.Status{Node: node.NodeStatus{Name: "m1"}, Silence: &node.SilenceStatus{Quarantined: true, Since: since, Counter: 4294967312}}, nil
 }
 
 func (s *seat) Committee(context.Context) (node.CommitteeView, error) { return s.view, nil }

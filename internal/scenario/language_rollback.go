@@ -36,6 +36,14 @@ func rollbacks() []command {
 		{"expect N voted first in height HEIGHT", false, ofWatched(func(s *spoken, a args) error { return s.votedFirst(a) })},
 		{"expect no verdict of N", false, ofWatched(func(s *spoken, _ args) error { return s.never(quorum.KindApprove, quorum.KindRefuse) })},
 		{"expect a verdict of N", false, ofWatched(func(s *spoken, _ args) error { return s.ever(quorum.KindApprove, quorum.KindRefuse) })},
+		{"operators readmit N from height HEIGHT by WHO…", false, signed(readmission)},
+		{"operators are refused to readmit N from height HEIGHT by WHO…", false, func(p *player, a args) error {
+			err := signed(readmission)(p, a)
+			if errors.Is(err, node.ErrAction) {
+				return nil
+			}
+			return errors.Join(err, errors.New("they were not refused"))
+		}},
 		{"expect no READY of N", false, ofWatched(func(s *spoken, _ args) error { return s.never(quorum.KindReady) })},
 	}
 	for what, is := range map[string]func(*node.SilenceStatus) bool{
@@ -59,6 +67,19 @@ func rollbacks() []command {
 		})...)
 	}
 	return all
+}
+
+// readmission is the operators' word on the return of a custodian from the quarantine that it is in.
+func readmission(p *player, a args) (quorum.ActionBody, error) {
+	c, err := p.asked(a)
+	if err != nil {
+		return nil, err
+	}
+	height, err := a.number("HEIGHT")
+	if err != nil {
+		return nil, err
+	}
+	return c.Readmission(p.ctx, uint64(height))
 }
 
 func disk(do func(*player, *simnet.Custodian) error) func(*player, args) error {
