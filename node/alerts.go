@@ -102,6 +102,7 @@ type alerts struct {
 	disk chan struct{} // something must be stored
 
 	pulse pulse
+	turns Turns
 
 	mu    sync.Mutex // guards what follows
 	all   map[string]*entry
@@ -225,8 +226,8 @@ func (a *alerts) recover(key string) {
 func (a *alerts) recoverAll(code string, but map[string]bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for key, e := range a.all {
-		if e.Code == code && !e.Over && !but[key] {
+	for _, e := range a.sorted() {
+		if e.Code == code && !e.Over && !but[e.Key] {
 			a.finish(e)
 		}
 	}
@@ -236,7 +237,7 @@ func (a *alerts) recoverAll(code string, but map[string]bool) {
 func (a *alerts) settleDown(code string, idle time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, e := range a.all {
+	for _, e := range a.sorted() {
 		if e.Code == code && !e.Over && a.now().Sub(e.Last) >= idle {
 			a.finish(e)
 		}
@@ -306,10 +307,10 @@ func (a *alerts) due() {
 		a.also(Notice{Kind: NoticeSummary, Code: codeStorm, Severity: s.worst.String(), Key: codeStorm, Text: s.text, Hint: a.kinds[codeStorm].Do,
 			Since: s.since, Time: now, Count: s.count})
 	}
-	for key, e := range a.all {
+	for _, e := range a.sorted() {
 		switch kind := a.kinds[e.Code]; {
 		case e.Over && now.Sub(e.Last) > keepOver && e.Owed == NoticeNone:
-			delete(a.all, key)
+			delete(a.all, e.Key)
 			a.store()
 		case e.Over:
 		case !e.Gone.IsZero() && now.Sub(e.Gone) >= flapCalm:
@@ -347,6 +348,11 @@ func (r AlertRules) remindAfter(e *entry) time.Duration {
 		return r.RemindWarning
 	}
 	return 0
+}
+
+// sorted is every alert by its key: several that begin or end at once do so in one order.
+func (a *alerts) sorted() []*entry {
+	return slices.SortedFunc(maps.Values(a.all), func(x, y *entry) int { return strings.Compare(x.Key, y.Key) })
 }
 
 // list returns the alerts, the newest first.

@@ -115,7 +115,7 @@ func (a *alerts) take(held []entry) {
 func (a *alerts) save(dir string) error {
 	a.mu.Lock()
 	held := make([]entry, 0, len(a.all))
-	for _, e := range a.all {
+	for _, e := range a.sorted() {
 		held = append(held, *e)
 	}
 	a.mu.Unlock()
@@ -153,9 +153,10 @@ func replaceFile(path string, content []byte) error {
 func (a *alerts) run(ctx context.Context, dir string) {
 	var work sync.WaitGroup
 	if a.out != nil {
-		work.Go(func() { a.deliver(ctx) })
+		work.Go(func() { a.turns.wait("deliver"); a.deliver(ctx) })
 	}
 	defer work.Wait()
+	a.turns.wait("alerts")
 	tick := time.NewTicker(alertsEvery)
 	defer tick.Stop()
 	healthy := true
@@ -179,6 +180,7 @@ func (a *alerts) run(ctx context.Context, dir string) {
 		case <-pause:
 			disk = a.disk
 		case <-disk:
+			a.turns.wait("alerts")
 			keep()
 			disk, pause = nil, time.After(saveEvery)
 		}

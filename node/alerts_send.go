@@ -192,7 +192,7 @@ func (a *alerts) arrivedAgain(now time.Time) {
 	if e := a.all[codeWebhook]; e != nil && !e.Over {
 		a.finish(e)
 	}
-	for _, e := range a.all {
+	for _, e := range a.sorted() {
 		if e.Missed {
 			e.Missed = false
 			kind := NoticeReminder
@@ -233,6 +233,7 @@ func (a *alerts) deliver(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-bell:
+			a.turns.wait("deliver")
 		case <-wait:
 		}
 	}

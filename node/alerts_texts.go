@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -101,9 +103,9 @@ func (c *core) recallHalts() {
 		return
 	}
 	keys := map[string]bool{}
-	for key, a := range standing {
+	for _, key := range slices.Sorted(maps.Keys(standing)) {
 		keys[key] = true
-		c.alerts.ensure(a)
+		c.alerts.ensure(standing[key])
 	}
 	c.alerts.recoverAll(codeFuse, keys)
 	c.alerts.recoverAll(codeHalt, keys)

@@ -46,6 +46,7 @@ type core struct {
 	alerts  *alerts
 	log     *zap.Logger
 	now     func() time.Time
+	turns   Turns
 
 	roundTimeout time.Duration // of a signing round
 
@@ -133,7 +134,10 @@ func (c *core) offer(task func()) bool {
 }
 
 // spawn runs what would hold up the core. Run waits for it; its answer comes back by post.
-func (c *core) spawn(fn func()) { c.work.Go(fn) }
+func (c *core) spawn(fn func()) {
+	wait := c.turns.of("errand")
+	c.work.Go(func() { wait(); fn() })
+}
 
 // ask runs fn on the core and waits for it.
 func (c *core) ask(ctx context.Context, fn func()) error {
@@ -164,10 +168,19 @@ func (c *core) run(ctx context.Context) error {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	for c.fatal == nil {
+		select { // what time makes due goes before what waits: a queue that never empties must not hold a timeout back
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			c.tick()
+			continue
+		default:
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case task := <-c.tasks:
+			c.turns.wait("core")
 			task()
 		case <-tick.C:
 			c.tick()

@@ -292,14 +292,10 @@ func (c *core) tellAgain() {
 func (c *core) tellCarried(b batch.Batch) {
 	m := factsMsg{Statements: slices.Clone(b.Views)}
 	for _, it := range b.Items {
-		for _, s := range c.pool.approvals[it.Content.WID] {
-			m.Statements = append(m.Statements, s.Bytes())
-		}
+		m.Statements = append(m.Statements, statements(c.pool, c.pool.approvals[it.Content.WID])...)
 	}
 	for _, r := range b.Rejects {
-		for _, s := range c.pool.refusals[r.Content.WID] {
-			m.Statements = append(m.Statements, s.Bytes())
-		}
+		m.Statements = append(m.Statements, statements(c.pool, c.pool.refusals[r.Content.WID])...)
 	}
 	if len(m.Statements) > maxBundle {
 		m.Statements = m.Statements[:maxBundle]

@@ -56,9 +56,13 @@ func (n *Node) relayPoll() time.Duration {
 // run follows until ctx ends.
 func (in *intake) run(ctx context.Context) error {
 	done := make(chan error, 3)
-	go func() { done <- in.follow.Run(ctx) }()
-	go func() { done <- in.list.Run(ctx) }()
-	go func() { done <- in.mind(ctx) }()
+	start := func(who string, run func(context.Context) error) {
+		wait := in.n.turns.of(who)
+		go func() { wait(); done <- run(ctx) }()
+	}
+	start("log", in.follow.Run)
+	start("list", in.list.Run)
+	start("mind", in.mind)
 	var first error
 	for range 3 {
 		if err := <-done; err != nil && !errors.Is(err, context.Canceled) && first == nil {

@@ -57,6 +57,7 @@ func (j *judge) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-j.bell:
+			j.n.turns.wait("judge")
 		case <-tick.C:
 		}
 		if err := j.all(ctx); err != nil && ctx.Err() == nil {

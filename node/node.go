@@ -51,9 +51,11 @@ type Parts struct {
 	Notifier Notifier
 	// Signer makes what runs threshold sessions; nil: package tss. A simulation may bring one that costs no computing.
 	Signer func(tss.Transport) (Signer, error)
-	// Steps is asked between the ledger's durable steps, and Now tells the time of day; nil outside simulations.
+	// Steps is asked between the ledger's durable steps, Now tells the time of day, and Turns order what the node's goroutines
+	// do; nil outside simulations.
 	Steps ledger.Steps
 	Now   func() time.Time
+	Turns Turns
 }
 
 // Signer runs threshold sessions. [tss.Engine] is the only one that holds shares; its docs are the contract of another.
@@ -77,6 +79,7 @@ type Node struct {
 	alerts  *alerts
 	log     *zap.Logger
 	now     func() time.Time
+	turns   Turns
 	started time.Time
 
 	refusals *refusals
@@ -97,7 +100,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, genesis: cfg.Genesis, network: cfg.Genesis.ID(),
-		self: crypto.PubkeyToAddress(cfg.Key.PublicKey), relay: parts.Relay, log: cfg.Log, now: time.Now,
+		self: crypto.PubkeyToAddress(cfg.Key.PublicKey), relay: parts.Relay, log: cfg.Log, now: time.Now, turns: parts.Turns,
 		watchers: map[string]*watcher{},
 	}
 	if parts.Now != nil {
@@ -105,6 +108,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 	}
 	n.inForce.Store(&policy)
 	n.alerts = newAlerts(n.log, n.now)
+	n.alerts.turns = n.turns
 	n.alerts.configure(cfg.Alerts, Sender{n.genesis.Name, n.network, n.nameOf(n.self), n.self}, parts.Notifier)
 	n.refusals = newRefusals(n.log)
 	for _, l := range cfg.Genesis.Lanes {
@@ -136,7 +140,7 @@ func (n *Node) wire(parts Parts) error {
 	}
 	c := &core{
 		key: n.cfg.Key, self: n.self, genesis: n.genesis, network: n.network, led: n.led, vault: parts.Vault,
-		alerts: n.alerts, log: n.log, now: n.now, tasks: make(chan func(), taskQueue), state: state,
+		alerts: n.alerts, log: n.log, now: n.now, turns: n.turns, tasks: make(chan func(), taskQueue), state: state,
 		roundTimeout: n.cfg.RoundTimeout,
 		answered:     map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, heard: map[common.Address]time.Time{}, lanes: map[string]laneFacts{},
 	}
@@ -211,11 +215,11 @@ func (n *Node) Run(ctx context.Context) error {
 		{"questions", n.watches.questions},
 		{"waits", n.watchWaits},
 	}
-	for name, w := range n.watchers {
+	for _, l := range n.genesis.Lanes {
 		parts = append(parts, struct {
 			name string
 			run  func(context.Context) error
-		}{"lane " + name, w.run})
+		}{"lane " + l.Network, n.watchers[l.Network].run})
 	}
 
 	// Alerts outlive what raises them, so that the last words are kept.
@@ -226,7 +230,9 @@ func (n *Node) Run(ctx context.Context) error {
 
 	var all sync.WaitGroup
 	for _, p := range parts {
+		wait := n.turns.of(p.name)
 		all.Go(func() {
+			wait()
 			if err := p.run(ctx); err != nil && ctx.Err() == nil {
 				cancel(fmt.Errorf("%s: %w", p.name, err))
 			}

@@ -110,6 +110,16 @@ func (p *pool) viewList() []quorum.Signed[quorum.View] {
 	return out
 }
 
+// statements is what members said about one withdrawal, in the members' order.
+func statements[T quorum.Body](p *pool, by map[common.Address]quorum.Signed[T]) (out [][]byte) {
+	for _, id := range p.roster.IDs() {
+		if s, ok := by[id]; ok {
+			out = append(out, s.Bytes())
+		}
+	}
+	return out
+}
+
 // drop forgets everything about a decided withdrawal.
 func (p *pool) drop(wid uint64) {
 	for signer := range p.approvals[wid] {

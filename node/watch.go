@@ -52,6 +52,7 @@ func (w *watcher) run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		case <-w.kick:
+			w.n.turns.wait("lane " + w.lane.Network)
 		}
 		look, cancel := context.WithTimeout(ctx, watchTimeout)
 		err := w.look(look)

@@ -34,9 +34,10 @@ type Config struct {
 // Client makes the Relay's wallet-facing calls. It is safe for concurrent use. Errors are *Transient (no answer, 5xx,
 // empty body), *Refused (the Relay's own no), *Refusal (an answer that was not let in) or, when ctx ended, ctx's error.
 type Client struct {
-	base string
-	key  *ecdsa.PrivateKey
-	http *http.Client
+	base    string
+	key     *ecdsa.PrivateKey
+	timeout time.Duration
+	http    *http.Client
 }
 
 // NewClient checks the configuration; it calls nobody.
@@ -59,11 +60,11 @@ func NewClient(cfg Config) (*Client, error) {
 		timeout = DefaultTimeout
 	}
 	return &Client{
-		base: strings.TrimRight(u.String(), "/"),
-		key:  cfg.Key,
+		base:    strings.TrimRight(u.String(), "/"),
+		key:     cfg.Key,
+		timeout: timeout,
 		http: &http.Client{
 			Transport: cfg.Transport,
-			Timeout:   timeout,
 			// A signed request is replayable by whoever gets it, so it is never carried to another place.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -211,7 +212,10 @@ func (c *Client) outcome(ctx context.Context, id uint64, verb string, input any)
 // do sends a request and returns the body of a 200 answer, at most max bytes long.
 func (c *Client) do(req *http.Request, max int64) ([]byte, error) {
 	req.Header.Set("Accept", "application/json")
-	res, err := c.http.Do(req)
+	// Not the http.Client's own timeout: that one runs a second clock beside the context's, and which of them ends a call first is chance.
+	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
+	defer cancel()
+	res, err := c.http.Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, c.unanswered(req.Context(), err)
 	}

@@ -3,6 +3,7 @@ package risk
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -236,6 +237,11 @@ func (s *Watches) rise(found []Finding, is state, now uint64) []Finding {
 // ofStrangers reports whether a rule has a breach for each account or destination.
 func ofStrangers(rule string) bool { return rule == ruleAccountRows || rule == ruleDestinations }
 
+// latches are the breaches that have begun, in a fixed order.
+func (s *Watches) latches() []latch {
+	return slices.SortedFunc(maps.Keys(s.begun), func(a, b latch) int { return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.subject, b.subject)) })
+}
+
 // crowded reports whether no further breach of a rule is held.
 func (s *Watches) crowded(rule string) bool {
 	if !ofStrangers(rule) || len(s.begun) < maxLatches {
@@ -331,7 +337,7 @@ func (s *Watches) Tick(now uint64, present bool) (found []Finding) {
 		s.ages.expire(now, max(seconds(s.w.YoungAge), seconds(s.w.Window)))
 		found = append(found, s.drift.Close(s.w, now)...)
 	}
-	for l := range s.begun {
+	for _, l := range s.latches() {
 		if is, known := s.again(l); known {
 			found = s.rise(found, is, now)
 		}
@@ -442,12 +448,7 @@ func (s *Watches) Standing(now uint64, present bool) (out []Standing) {
 		add(s.tariff)
 	}
 	out = append(out, s.drift.Standing(s.w)...)
-	rest := make([]latch, 0, len(s.begun))
-	for l := range s.begun {
-		rest = append(rest, l)
-	}
-	slices.SortFunc(rest, func(a, b latch) int { return cmp.Or(cmp.Compare(a.rule, b.rule), cmp.Compare(a.subject, b.subject)) })
-	for _, l := range rest {
+	for _, l := range s.latches() {
 		if ofStrangers(l.rule) {
 			is, _ := s.again(l)
 			add(is)

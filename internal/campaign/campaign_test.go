@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +24,7 @@ var (
 	schedules = flag.Int("campaign.schedules", 12, "how many schedules to play")
 	first     = flag.Uint64("campaign.seed", 0, "the first seed; the others follow. 0: a random one, which is printed")
 	replay    = flag.String("campaign.replay", "", "a file with one schedule, played instead")
-	repeat    = flag.Int("campaign.repeat", 0, "play the schedule of the first seed so often and compare the traces")
+	repeat    = flag.Int("campaign.repeat", 0, "play the schedule of each seed so often and compare the traces")
 	journal   = flag.String("campaign.journal", "", "a file that holds the seed of the schedule being played")
 	keep      = flag.String("campaign.keep", "", "a folder for what failed, made small")
 	tries     = flag.Int("campaign.tries", 200, "how many plays making a failing schedule small may take")
@@ -32,7 +34,10 @@ var (
 type stage struct {
 	t     *testing.T
 	cfg   simnet.Config
+	whole bool // the trace holds every message too
 	plays int
+
+	mu    sync.Mutex // guards trace
 	trace []string
 }
 
@@ -56,11 +61,22 @@ func (s *stage) play(text string) (report simnet.Report, err error) {
 		return report, err
 	}
 	cfg := s.cfg
-	cfg.Dir, cfg.Trace = dir, func(line string) { s.trace = append(s.trace, line) }
+	cfg.Dir, cfg.Trace = dir, s.write
+	if s.whole {
+		cfg.Hear = func(h simnet.Heard) {
+			s.write(fmt.Sprintf("%s  %s %s %d>%d %x", h.Sent.Format("04:05.000000000"), h.Kind, h.Name, h.FromNode, h.ToNode, sha256.Sum256(h.Data)))
+		}
+	}
 	synctest.Test(s.t, func(t *testing.T) {
 		report, err = script.Run(t.Context(), cfg)
 	})
 	return report, err
+}
+
+func (s *stage) write(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trace = append(s.trace, line)
 }
 
 func (s *stage) fails(text string) error {

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -9,61 +10,72 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sortedMoments is a trace whose lines of one moment have one order: what remains different happened at another time, or not at
-// all.
-func sortedMoments(trace []string) string {
-	lines := slices.Clone(trace)
-	slices.SortStableFunc(lines, func(a, b string) int {
-		at, bt := a[:min(9, len(a))], b[:min(9, len(b))]
-		if at != bt {
-			return 0 // as they came: time does not go back
+// again is the whole trace of a seed, by play: every line for people, and every message when it was sent.
+func (s *stage) again(seed uint64, n int) (all [][]string) {
+	s.whole = true
+	for i := range n {
+		procs := runtime.GOMAXPROCS(0)
+		if i%2 == 1 {
+			runtime.GOMAXPROCS(1)
 		}
-		return strings.Compare(a, b)
-	})
-	return strings.Join(lines, "\n")
-}
-
-// outcomes is what was decided and paid, whenever that was.
-func outcomes(trace []string) string {
-	var out []string
-	for _, l := range trace {
-		if strings.Contains(l, ": decided ") || strings.Contains(l, ": paid ") {
-			out = append(out, l[9:])
-		}
+		_, err := s.play(Generate(seed))
+		runtime.GOMAXPROCS(procs)
+		require.NoError(s.t, err, "seed %d", seed)
+		all = append(all, s.trace)
 	}
-	slices.Sort(out)
-	return strings.Join(out, "\n")
+	return all
 }
 
-// TestRepeat plays the schedule of one seed several times, when asked to, and says how far the plays agree.
+// TestASeedRunsOneWay: its plays say the same at the same moments, to the byte and the nanosecond, on one processor and on several.
+// The seeds are of schedules in which the Relay stalls, clocks jump, disks fail and are put back, and members turn.
+func TestASeedRunsOneWay(t *testing.T) {
+	s := newStage(t)
+	for _, seed := range []uint64{1, 8, 20} {
+		all := s.again(seed, 2)
+		require.Greater(t, len(all[0]), 200, "a trace of messages")
+		require.Empty(t, difference(all[0], all[1]), "seed %d", seed)
+	}
+}
+
+// TestASchedulesTraceIsItsOwn: traces can differ.
+func TestASchedulesTraceIsItsOwn(t *testing.T) {
+	require.Contains(t, difference([]string{"a", "b"}, []string{"a", "c"}), "line 1 of 2 and 2")
+	require.Contains(t, difference([]string{"a"}, []string{"a", "c"}), "line 1 of 1 and 2")
+	require.Empty(t, difference([]string{"a"}, []string{"a"}))
+}
+
+// TestRepeat plays schedules several times, when asked to, and says how many of them ran one way.
 func TestRepeat(t *testing.T) {
 	if *repeat == 0 {
 		t.Skip("wants -campaign.repeat")
 	}
-	s := newStage(t)
-	text := Generate(*first)
-	whole, moments, ends := map[string]int{}, map[string]int{}, map[string]int{}
-	var before []string
-	for range *repeat {
-		_, err := s.play(text)
-		require.NoError(t, err)
-		whole[strings.Join(s.trace, "\n")]++
-		moments[sortedMoments(s.trace)]++
-		ends[outcomes(s.trace)]++
-		if before != nil {
-			t.Log(difference(before, s.trace))
+	s, same := newStage(t), uint64(0)
+	for i := range uint64(*schedules) {
+		all, traces := s.again(*first+i, *repeat), map[string]bool{}
+		for _, trace := range all {
+			traces[strings.Join(trace, "\n")] = true
+			if d := difference(all[0], trace); d != "" {
+				t.Errorf("seed %d: %s", *first+i, d)
+			}
 		}
-		before = slices.Clone(s.trace)
+		if len(traces) == 1 {
+			same++
+		}
+		fmt.Printf("repeat: seed=%d plays=%d traces=%d lines=%d\n", *first+i, *repeat, len(traces), len(all[0]))
 	}
-	fmt.Printf("repeat: seed=%d plays=%d traces=%d but_for_order_within_a_moment=%d decisions_and_payments=%d\n", *first, *repeat, len(whole), len(moments), len(ends))
+	fmt.Printf("repeat: seeds=%d plays=%d one_way=%d\n", *schedules, *repeat, same)
 }
 
-// difference is the first line in which two traces differ.
+// difference is the first line in which two traces differ, with those before it; empty: they are one.
 func difference(a, b []string) string {
-	for i := range min(len(a), len(b)) {
-		if a[i] != b[i] {
-			return fmt.Sprintf("line %d of %d: %.150s\n     and: %.150s", i, len(a), a[i], b[i])
-		}
+	if slices.Equal(a, b) {
+		return ""
 	}
-	return fmt.Sprintf("%d lines and %d lines", len(a), len(b))
+	i := 0
+	for i < min(len(a), len(b)) && a[i] == b[i] {
+		i++
+	}
+	from := max(0, i-4)
+	rest := func(lines []string) string { return strings.Join(lines[from:min(len(lines), i+4)], "\n") }
+	return fmt.Sprintf("line %d of %d and %d:\n%s\n\nand:\n%s", i, len(a), len(b), rest(a), rest(b))
 }

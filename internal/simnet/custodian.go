@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"testing/synctest"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -76,6 +77,7 @@ func (c *Custodian) Start() error {
 	}
 	c.Node, c.cancel, c.done = n, cancel, make(chan error, 1)
 	go func() { c.done <- n.Run(ctx) }()
+	synctest.Wait()
 	return nil
 }
 
@@ -97,7 +99,7 @@ func (c *Custodian) build() (*node.Node, error) {
 			return netDoor{c.Net, c.crash}, err
 		},
 		Relay: api, Chains: chains, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
-		Steps: c.crash.step, Now: c.now,
+		Steps: c.crash.step, Now: c.now, Turns: c.w.turns(c.Name),
 	}
 	if !c.w.cfg.Shares {
 		parts.Signer = func(to tss.Transport) (node.Signer, error) {

@@ -58,6 +58,9 @@ type Config struct {
 	Forbid func(*World) error
 	// Trace is told what happens, in lines for people; nil is silence. It is called from many goroutines.
 	Trace func(line string)
+	// Hear is told every message when it is sent, lost or not, one after the other; nil: nobody listens. It must not ask the world
+	// anything.
+	Hear func(Heard)
 }
 
 // World is a committee and everything around it.
@@ -86,6 +89,7 @@ type World struct {
 	faulty     map[int]bool // members that the test made misbehave
 	desk       *Custodian   // where operators meet; nil: each at their own
 	wire       *wire
+	moments    moments
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -115,18 +119,24 @@ func New(cfg Config) (*World, error) {
 	if cfg.Trace == nil {
 		cfg.Trace = func(string) {}
 	}
-	w := &World{cfg: cfg, keys: committee(), users: map[string]*User{}, requests: map[string]*Request{}, faulty: map[int]bool{}, started: time.Now(), Hub: memnet.New(memnet.Options{Serial: true})}
+	w := &World{cfg: cfg, keys: committee(), users: map[string]*User{}, requests: map[string]*Request{}, faulty: map[int]bool{}, started: time.Now(), moments: moments{taken: map[int64]bool{}}}
+	w.Hub = memnet.New(memnet.Options{Serial: true, Due: w.moments.take})
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if err := w.prepare(); err != nil {
 		w.cancel()
 		return nil, fmt.Errorf("simnet: %w", err)
 	}
 	w.wire = newWire(w)
+	if cfg.Hear != nil {
+		w.wire.ears = append(w.wire.ears, cfg.Hear)
+	}
 	w.Hub.Drop(w.wire.rule)
 	w.Hub.Delay(latency)
-	w.work.Go(func() { w.Chain.Run(w.ctx) })
+	mine := w.turns("chain")(Network)
+	w.work.Go(func() { mine(); w.Chain.Run(w.ctx) })
 	if w.other != nil {
-		w.work.Go(func() { w.other.chain.Run(w.ctx) })
+		mine := w.turns("chain")(OtherNetwork)
+		w.work.Go(func() { mine(); w.other.chain.Run(w.ctx) })
 	}
 	return w, nil
 }

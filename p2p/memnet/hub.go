@@ -1,6 +1,8 @@
 package memnet
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"sort"
 	"sync"
@@ -66,6 +68,8 @@ type Record struct {
 type Options struct {
 	// Serial makes each node handle one message at a time, in order of arrival: less like a network, more repeatable.
 	Serial bool
+	// Due may move the moment at which a message is due to a later one: a test that wants no two at one moment; nil moves none.
+	Due func(time.Time) time.Time
 }
 
 // Hub is the space between nodes.
@@ -238,6 +242,15 @@ func (h *Hub) near(a, b *Node) bool {
 	return h.group == nil || (ga != 0 && ga == gb)
 }
 
+// cut ends a call between nodes that are linked no more; the hub is locked.
+func (h *Hub) cut(c *call) {
+	if h.opts.Due == nil {
+		c.end(nil, p2p.ErrNotConnected)
+		return
+	}
+	time.AfterFunc(time.Until(h.opts.Due(time.Now())), func() { c.end(nil, p2p.ErrNotConnected) })
+}
+
 // linked tells whether a connection stands between two nodes; the hub is locked.
 func (h *Hub) linked(a, b *Node) bool {
 	if a.state != running || b.state != running || !h.near(a, b) || a.cfg.NetworkID != b.cfg.NetworkID {
@@ -263,9 +276,9 @@ func (h *Hub) relink() {
 			}
 		}
 	}
-	for c := range h.calls {
+	for _, c := range slices.SortedFunc(maps.Keys(h.calls), func(a, b *call) int { return cmp.Compare(a.seq, b.seq) }) {
 		if !h.linked(c.from, c.to) {
-			c.end(nil, p2p.ErrNotConnected)
+			h.cut(c)
 		}
 	}
 }

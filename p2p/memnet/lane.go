@@ -85,6 +85,11 @@ func (h *Hub) enqueue(it *item) {
 		if last := n.last[it.stream()]; last.After(it.due) {
 			it.due = last
 		}
+	}
+	if h.opts.Due != nil {
+		it.due = h.opts.Due(it.due)
+	}
+	if it.Kind == Frame {
 		n.last[it.stream()] = it.due
 	}
 	key := it.stream()

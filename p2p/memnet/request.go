@@ -14,6 +14,7 @@ import (
 
 // call is one request under way.
 type call struct {
+	seq      uint64 // of the request
 	from, to *Node
 	once     sync.Once
 	free     func()        // gives the place among RequestsPerPeer back
@@ -81,6 +82,7 @@ func (n *Node) call(to common.Address, protocol string, body []byte) (*call, con
 		free()
 		return nil, nil, err
 	}
+	c.seq = it.Seq
 	n.hub.calls[c] = true
 	n.work.Add(1)
 	return c, n.ctx, nil
