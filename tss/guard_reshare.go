@@ -19,7 +19,7 @@ type handedKey struct {
 	// to holders of an old share only.
 	constants map[common.Address]point
 	old       []moduli
-	// ssid is what this member's own old part computed from key and session; nil for others.
+	// ssid is the library's name of the session, as this member's own old part made it of key and request; nil for others.
 	ssid func() []byte
 }
 
@@ -43,7 +43,7 @@ func reshareGuard(s *session, req ReshareRequest, development bool) (*guard, err
 	g := &guard{
 		plan: s.plan, threshold: req.Threshold, self: s.self, ids: namedParties(members, req.Epoch), sieve: newSieve(),
 		known: map[common.Address]moduli{}, devModuli: development,
-		handed: &handedKey{public: public, dealers: namedParties(dealers, req.OldEpoch), ssid: s.ownSSID},
+		handed: &handedKey{public: public, dealers: namedParties(dealers, req.OldEpoch), ssid: func() []byte { return s.dealt(s.self).GetSsid() }},
 	}
 	if req.PreParams != nil {
 		g.known[s.self] = req.PreParams.moduli()
@@ -84,7 +84,8 @@ func (g *guard) readReshare(r *reading, from common.Address, content tsslib.Mess
 	switch m := content.(type) {
 	case *resharing.DGRound1Message:
 		r.point("payer.point", m.GetEcdsaPubX(), m.GetEcdsaPubY())
-		r.want("payer", bytes.Equal(m.GetEcdsaPubX(), g.handed.public.x.Bytes()) && bytes.Equal(m.GetEcdsaPubY(), g.handed.public.y.Bytes()))
+		claimed := point{new(big.Int).SetBytes(m.GetEcdsaPubX()), new(big.Int).SetBytes(m.GetEcdsaPubY())}
+		r.want("payer", claimed.equal(g.handed.public))
 		r.hash("commitment", m.GetVCommitment())
 		r.want("session", len(m.GetSsid()) > 0 && len(m.GetSsid()) <= maxSSID)
 		if own := g.handed.ssid(); own != nil {
@@ -121,36 +122,35 @@ func (g *guard) readReshare(r *reading, from common.Address, content tsslib.Mess
 	return true
 }
 
-// ownSSID is the library's session id as our own old part computed it; nil when we have none, or it has not spoken yet.
-func (s *session) ownSSID() []byte { return s.ssidOf(s.self) }
-
-// ssidOf is the library's session id that a dealer showed.
-func (s *session) ssidOf(dealer common.Address) []byte {
-	env, said := s.held[slot{1, typeReshare1, common.Address{}, dealer}]
-	if !said {
-		return nil
-	}
-	msg, err := tsslib.ParseWireMessage(env.Payload, s.guard.handed.dealers[dealer], true)
-	if err != nil {
-		return nil
-	}
-	m, _ := msg.Content().(*resharing.DGRound1Message)
-	return m.GetSsid()
-}
-
-// acrossReshare compares what the dealers say of the session, which the library does but for one of them, and what the new
+// acrossReshare compares what the dealers say of the session, which the library does for all but one of them, and what the new
 // members bring.
 func (s *session) acrossReshare(round uint8) *Outcome {
 	switch round {
 	case 1:
-		first := s.ssidOf(s.cast.dealers[0])
+		// A dealer has compared with its own already. To who joins, two that differ look alike.
+		first := s.cast.dealers[0]
 		for _, d := range s.cast.dealers[1:] {
-			if !bytes.Equal(first, s.ssidOf(d)) {
-				return unattributed("session", s.cast.dealers[0], d)
+			if !bytes.Equal(s.dealt(first).GetSsid(), s.dealt(d).GetSsid()) {
+				return unattributed("session", first, d)
 			}
 		}
 	case 2:
 		return s.compareMaterial(typeReshare2, s.cast.listeners)
 	}
 	return nil
+}
+
+// dealt is what a dealer said in round 1; nil when it said nothing that can be read.
+func (s *session) dealt(dealer common.Address) *resharing.DGRound1Message {
+	env, said := s.held[slot{1, typeReshare1, common.Address{}, dealer}]
+	id, deals := s.guard.handed.dealers[dealer]
+	if !said || !deals {
+		return nil
+	}
+	msg, err := tsslib.ParseWireMessage(env.Payload, id, true)
+	if err != nil {
+		return nil
+	}
+	m, _ := msg.Content().(*resharing.DGRound1Message)
+	return m
 }

@@ -75,7 +75,7 @@ func newReshareParty(dealers, members []common.Address, me int, deals bool, req 
 	err := p.construct(func() tsslib.Party {
 		params := tsslib.NewReSharingParameters(tsslib.S256(), tsslib.NewPeerContext(old), tsslib.NewPeerContext(new), own[me],
 			len(dealers), req.OldThreshold-1, len(members), req.Threshold-1)
-		params.SetSessionNonce(nonce(req.binding()))
+		params.SetSessionNonce(nonce(req.ID()))
 		return resharing.NewLocalParty(params, save, p.out, end)
 	})
 	p.done = func() (any, bool) {

@@ -21,6 +21,7 @@ const DefaultReshareTimeout = DefaultKeygenTimeout
 // ReshareRequest asks to hand a key over to another committee, or to the same one with new shares. All who take part must
 // ask for the same but for Share, PreParams, RoundTimeout, Save and Progress, which are their own.
 type ReshareRequest struct {
+	// Session is new for each try, and stands in the transcript.
 	Session common.Hash
 	// Public is the payer's key, 33 bytes, which does not change. Whoever joins refuses every other, so it must come from a
 	// source that the old members cannot change, as a decision is.
@@ -100,7 +101,7 @@ func (c *cast) speakers(kind uint8) []common.Address {
 // nil for a member that leaves. Old shares go on signing, before and after; new and old ones never sign together.
 func (e *Engine) Reshare(ctx context.Context, req ReshareRequest) (*Key, Outcome) {
 	refuse := func(err error) (*Key, Outcome) {
-		return nil, Outcome{Ending: NotStarted, Session: req.Session, Err: fmt.Errorf("reshare: %w", err)}
+		return nil, Outcome{Ending: NotStarted, Session: req.ID(), Err: fmt.Errorf("reshare: %w", err)}
 	}
 	if req.Dealers == nil {
 		req.Dealers = req.OldMembers
@@ -116,7 +117,7 @@ func (e *Engine) Reshare(ctx context.Context, req ReshareRequest) (*Key, Outcome
 		return refuse(err)
 	}
 	everyone := distinctAscending(req.Dealers, req.Members)
-	s := e.newSession(req.Session, resharePlan(), everyone, orDefault(req.RoundTimeout, DefaultReshareTimeout))
+	s := e.newSession(req.ID(), resharePlan(), everyone, orDefault(req.RoundTimeout, DefaultReshareTimeout))
 	s.cast = &cast{dealers: req.Dealers, listeners: req.Members}
 	s.machine, s.progress = run, req.Progress
 	if s.guard, err = reshareGuard(s, req, e.development); err != nil {
@@ -197,11 +198,15 @@ func (r *ReshareRequest) checkOwn(self common.Address) error {
 	return nil
 }
 
-// binding is what all proofs of the session are bound to: everything that the participants must agree on. Two that ask for
-// different things make proofs that do not verify at each other.
-func (r *ReshareRequest) binding() common.Hash {
+// ID names the session in envelopes and outcomes, and all proofs are bound to it. It holds everything that the participants
+// must agree on: two that ask for different things never meet, so that no mistake in asking can look like a lie.
+func (r *ReshareRequest) ID() common.Hash {
+	dealers := r.Dealers
+	if dealers == nil {
+		dealers = r.OldMembers
+	}
 	b, err := rlp.EncodeToBytes([]any{
-		r.Session, r.Public, r.OldEpoch, []common.Address(r.OldMembers), uint64(r.OldThreshold), []common.Address(r.Dealers),
+		r.Session, r.Public, r.OldEpoch, []common.Address(r.OldMembers), uint64(r.OldThreshold), []common.Address(dealers),
 		r.Epoch, []common.Address(r.Members), uint64(r.Threshold),
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package tss
 
 import (
 	"context"
+	"math/big"
 	"slices"
 	"testing"
 	"time"
@@ -116,15 +117,116 @@ func (hd *handover) succeeds(t testing.TB) []*KeyShare {
 	return shares
 }
 
+// Three of four deal: one stays, two leave, one joins. Then the new shares sign, and old and new ones never together.
 func TestReshare(t *testing.T) {
 	h, _ := newHub(t, 5)
 	old := testShares(t)
-	// Three of four deal: one stays, the others leave, one joins.
 	hd := handoverOf(t, h, old, []int{0, 1, 2}, []int{1, 4}, 2)
+	rounds := map[common.Address][]int{}
+	for _, m := range hd.everyone() {
+		hd.change[m] = func(r *ReshareRequest) {
+			r.Progress = func(round, of int) {
+				h.mu.Lock()
+				defer h.mu.Unlock()
+				rounds[m] = append(rounds[m], round, of)
+			}
+		}
+	}
+	record := recorder{from: addressOf(1), to: addressOf(4)}
+	h.tamper = record.pass
 	shares := hd.succeeds(t)
+	for _, m := range hd.everyone() {
+		require.Equal(t, []int{1, 5, 2, 5, 3, 5, 4, 5, 5, 5}, rounds[m])
+	}
+	if *update {
+		record.write(t, "reshare")
+	}
+	h.tamper = nil
+	hd.canarySigns(t, shares)
+	mixedMakeNoKey(t, old, shares)
+	mixedDoNotSign(t, h, old, shares)
+}
 
-	outs := h.signAll(shares[:2], "after resharing", time.Minute)
-	for _, o := range outs {
+// canarySigns has the first q new members sign the canary of the key that they hold now.
+func (hd *handover) canarySigns(t testing.TB, shares []*KeyShare) {
+	first := shares[0]
+	digest := quorum.Digest(quorum.KindTranscript, testNetwork, first.Transcript())
+	_, keys := testMembers(8)
+	var sigs []quorum.Signature
+	for _, m := range first.members {
+		sig, err := quorum.SignDigest(keys[m], digest)
+		require.NoError(t, err)
+		sigs = append(sigs, sig)
+	}
+	set := first.members[:first.threshold]
+	w, err := NewCanaryWarrant(testNetwork, first.Transcript(), sigs, set, 0)
+	require.NoError(t, err)
+	for _, o := range all(set, func(i int, m common.Address) Outcome {
+		return hd.hub.engines[m].Sign(t.Context(), w, shares[i], time.Minute)
+	}) {
 		require.Equal(t, Signed, o.Ending, o.String())
+		signer, err := o.Signature.Recover(first.Transcript().CanaryDigest(testNetwork, set))
+		require.NoError(t, err)
+		require.Equal(t, first.Payer(), signer, "the address stays")
+	}
+}
+
+// combined is the public key of what these shares make together, each of its own epoch.
+func combined(shares []*KeyShare) quorum.PublicKey {
+	secret, keys := new(big.Int), []*big.Int{}
+	for _, s := range shares {
+		keys = append(keys, partyKey(s.self, s.epoch))
+	}
+	for i, s := range shares {
+		secret.Add(secret, new(big.Int).Mul(s.xi, weight(keys, i)))
+	}
+	return baseTimes(secret.Mod(secret, order())).compress()
+}
+
+// mixedMakeNoKey tries every set of old and new shares with fewer than the threshold of each: none makes the key, and neither
+// does one of a single epoch that is too small.
+func mixedMakeNoKey(t testing.TB, old, new []*KeyShare) {
+	require.Equal(t, old[0].public, combined(old[:old[0].threshold]))
+	require.Equal(t, old[0].public, combined(new[:new[0].threshold]))
+	every := append(slices.Clone(old), new...)
+	tried := 0
+	for set := range 1 << len(every) {
+		var some []*KeyShare
+		ofOld := 0
+		for i, s := range every {
+			if set>>i&1 == 1 {
+				some = append(some, s)
+				if s.epoch == old[0].epoch {
+					ofOld++
+				}
+			}
+		}
+		if len(some) == 0 || ofOld >= old[0].threshold || len(some)-ofOld >= new[0].threshold {
+			continue
+		}
+		tried++
+		require.NotEqual(t, old[0].public, combined(some))
+	}
+	require.Greater(t, tried, 10)
+}
+
+// mixedDoNotSign has a member put its new secret in the place of the old one and sign with holders of old shares, who are
+// one too few without it.
+func mixedDoNotSign(t testing.TB, h *hub, old, new []*KeyShare) {
+	at := slices.IndexFunc(old, func(s *KeyShare) bool { return s.self == addressOf(1) })
+	crossed := *old[at]
+	crossed.xi = new[slices.IndexFunc(new, func(s *KeyShare) bool { return s.self == crossed.self })].xi
+	set := []*KeyShare{&crossed}
+	for _, s := range old {
+		if s.self != crossed.self && len(set) < crossed.threshold {
+			set = append(set, s)
+		}
+	}
+	for _, o := range h.signAll(set, "mixed", time.Minute) {
+		require.Contains(t, []Ending{Aborted, Unattributed}, o.Ending, o.String())
+		require.Zero(t, o.Signature)
+		for _, c := range o.Culprits {
+			require.Equal(t, crossed.self, c)
+		}
 	}
 }

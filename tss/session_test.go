@@ -19,7 +19,7 @@ import (
 
 // resealed gives the frame another payload, signed by its sender.
 func resealed(t *testing.T, from common.Address, frame []byte, change func(h *Header, payload []byte) []byte) []byte {
-	_, keys := testMembers(4)
+	_, keys := testMembers(8)
 	env, err := parseFrame(frame)
 	require.NoError(t, err)
 	payload := change(&env.Header, slices.Clone(env.Payload))
