@@ -61,6 +61,7 @@ type Parts struct {
 // Signer runs threshold sessions. [tss.Engine] is the only one that holds shares; its docs are the contract of another.
 type Signer interface {
 	Keygen(context.Context, tss.KeygenRequest) (*tss.Key, tss.Outcome)
+	Reshare(context.Context, tss.ReshareRequest) (*tss.Key, tss.Outcome)
 	Sign(ctx context.Context, w tss.Warrant, share *tss.KeyShare, roundTimeout time.Duration) tss.Outcome
 	Receive(from common.Address, frame []byte)
 }

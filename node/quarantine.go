@@ -266,7 +266,7 @@ func (c *core) followQuarantine() {
 func (c *core) reviewQuarantine() error {
 	q := &c.question
 	barred := func(err error, into *bool) error {
-		if *into = errors.Is(err, ledger.ErrQuarantined); *into || errors.Is(err, ledger.ErrAsking) {
+		if *into = errors.Is(err, ledger.ErrQuarantined); *into || errors.Is(err, ledger.ErrAsking) || errors.Is(err, ledger.ErrNotMember) {
 			return nil
 		}
 		return err

@@ -31,6 +31,7 @@ func language() []command {
 	all = append(all, rules()...)
 	all = append(all, decrees()...)
 	all = append(all, rollbacks()...)
+	all = append(all, memberChanges()...)
 	all = append(all, chaos()...)
 	all = append(all, redelivery()...)
 	return append(all, expectations()...)

@@ -83,7 +83,7 @@ func (h *height) judge(w *World, number uint64, b ballot) (against bool, err err
 		return false, nil
 	}
 	for r := since; r < b.round; r++ {
-		if len(h.prevoted[choice{r, id}]) >= w.roster().Q() || h.certified(w, number, choice{r, id}) {
+		if len(h.prevoted[choice{r, id}]) >= quorum.Size(len(w.Genesis.Members)) || h.certified(w, number, choice{r, id}) {
 			return true, nil
 		}
 	}

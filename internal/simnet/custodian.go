@@ -48,6 +48,9 @@ type Custodian struct {
 	crash  *crasher
 	cancel context.CancelFunc
 	done   chan error
+
+	vault   *safe
+	invited []quorum.Member // who asked a newcomer to join
 }
 
 func (w *World) newCustodian(i int, key *ecdsa.PrivateKey, dir string) (*Custodian, error) {
@@ -90,7 +93,7 @@ func (c *Custodian) build() (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Settlement: c.w.SettlementFile(), Alerts: c.w.cfg.Alerts, RelayPoll: c.w.cfg.Poll,
+	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Settlement: c.w.SettlementFile(), Alerts: c.w.cfg.Alerts, RelayPoll: c.w.cfg.Poll, Invited: c.invited,
 		Log: zap.New(logDoor{traceCore{w: c.w, name: c.Name}, c.crash}, zap.Development())} // which panics at our own bugs
 	parts := node.Parts{
 		Network: func(h p2p.Handlers) (p2p.Network, error) {
@@ -98,12 +101,12 @@ func (c *Custodian) build() (*node.Node, error) {
 			c.Net, err = c.w.join(c.key, peers(c.w.keys), h)
 			return netDoor{c.Net, c.crash}, err
 		},
-		Relay: api, Chains: chains, Vault: vault{c.w.cfg.Key.shares[c.Address]}, Notifier: &c.Notices,
+		Relay: api, Chains: chains, Vault: c.store(), Notifier: &c.Notices,
 		Steps: c.crash.step, Now: c.now, Turns: c.w.turns(c.Name),
 	}
 	if !c.w.cfg.Shares {
 		parts.Signer = func(to tss.Transport) (node.Signer, error) {
-			return &idealSigner{self: c.Address, key: c.w.cfg.Key.whole, to: to, used: map[common.Hash]bool{}}, nil
+			return &idealSigner{self: c.Address, key: c.w.cfg.Key.whole, to: to, used: map[common.Hash]bool{}, identity: c.key, network: c.w.network, deal: c.w.deal}, nil
 		}
 	}
 	return node.New(cfg, parts)
@@ -153,25 +156,3 @@ func (c *Custodian) Died() (error, bool) {
 		return nil, false
 	}
 }
-
-// vault holds a fixture's share and nothing else.
-type vault struct{ share *tss.KeyShare }
-
-var errFounded = errors.New("simnet: worlds are born founded")
-
-func (v vault) PreParams() (*tss.PreParams, error) { return nil, errFounded }
-
-func (v vault) SaveShare(*tss.KeyShare) error { return errFounded }
-
-func (v vault) ShareOf(t quorum.Transcript) (*tss.KeyShare, error) {
-	if v.share == nil || v.share.Transcript().PublicKey != t.PublicKey {
-		return nil, node.ErrNoShare
-	}
-	return v.share, nil
-}
-
-func (v vault) Shares() ([]*tss.KeyShare, error) { return nil, nil }
-
-func (v vault) DeleteShare(_, _ quorum.Transcript) error { return nil }
-
-func (v vault) DropShare(quorum.Transcript) error { return nil }

@@ -58,6 +58,9 @@ func (w *World) Committee(ctx context.Context) (node.CommitteeView, error) {
 	return c.Node.Committee(ctx)
 }
 
+// Serial makes operators leave out so many serials from now on.
+func (w *World) Serial(skip uint64) { w.skipped = skip }
+
 // Decree has operators sign an action for the next serial and hand it in, each at their own custodian or, while that one
 // is down, at another.
 func (w *World) Decree(ctx context.Context, body quorum.ActionBody, operators []int) (quorum.SignedAction, error) {
@@ -65,7 +68,7 @@ func (w *World) Decree(ctx context.Context, body quorum.ActionBody, operators []
 	if err != nil {
 		return quorum.SignedAction{}, err
 	}
-	a, err := quorum.NewAction(now.Epoch, now.PolicyVersion, now.Serial+1, body)
+	a, err := quorum.NewAction(now.Epoch, now.PolicyVersion, now.Serial+1+w.skipped, body)
 	if err != nil {
 		return quorum.SignedAction{}, err
 	}

@@ -31,23 +31,31 @@ type idealSigner struct {
 	key  *ecdsa.PrivateKey // of the payer, whole: what exists in no real network
 	to   tss.Transport
 
-	mu    sync.Mutex // guards what follows
-	used  map[common.Hash]bool
-	live  *idealSession
-	early []idealFrame
+	identity *ecdsa.PrivateKey // of the member
+	network  common.Hash
+	deal     func(tss.ReshareRequest) (map[common.Address]*tss.KeyShare, error)
+
+	mu       sync.Mutex // guards what follows
+	used     map[common.Hash]bool
+	live     *idealSession
+	handover *idealSession // a resharing, which excludes no signing
+	early    []idealFrame
 }
 
 // idealFrame is one member's word in one round.
 type idealFrame struct {
 	Session common.Hash
 	Round   uint64
-	from    common.Address // not on the wire: the stream says it
+	from    common.Address `rlp:"-"`        // the stream says it
+	Sig     []byte         `rlp:"optional"` // a new member's under the transcript of a resharing
 }
 
 type idealSession struct {
 	id    common.Hash
 	heard map[common.Address]uint64 // rounds
 	moved chan struct{}             // has room for one
+
+	signed map[common.Address]quorum.Signature
 }
 
 var errKeygen = errors.New("simnet: the ideal signer makes no keys")
@@ -68,6 +76,8 @@ func (s *idealSigner) Receive(from common.Address, frame []byte) {
 	switch {
 	case s.live != nil && s.live.id == f.Session:
 		s.live.hear(f)
+	case s.handover != nil && s.handover.id == f.Session:
+		s.handover.hear(f)
 	case !s.used[f.Session] && len(s.early) < idealEarly:
 		s.early = append(s.early, f)
 	}
@@ -79,6 +89,9 @@ func (l *idealSession) hear(f idealFrame) {
 		return
 	}
 	l.heard[f.from] = f.Round
+	if len(f.Sig) == len(quorum.Signature{}) {
+		l.signed[f.from] = quorum.Signature(f.Sig)
+	}
 	select {
 	case l.moved <- struct{}{}:
 	default:
@@ -93,18 +106,18 @@ func (s *idealSigner) Sign(ctx context.Context, w tss.Warrant, share *tss.KeySha
 		out.Err = tss.ErrWarrant
 		return out
 	}
-	l, err := s.begin(w.Session())
+	l, err := s.begin(&s.live, w.Session())
 	if err != nil {
 		out.Err = err
 		return out
 	}
-	defer s.end()
+	defer s.end(&s.live)
 	if roundTimeout == 0 {
 		roundTimeout = tss.DefaultSignTimeout
 	}
 	for round := uint64(1); round <= idealRounds; round++ {
 		out.Round = uint8(round)
-		if ending, silent := s.round(ctx, l, round, others, roundTimeout); ending != tss.Signed {
+		if ending, silent := s.round(ctx, l, idealFrame{Session: l.id, Round: round}, others, others, roundTimeout); ending != tss.Signed {
 			out.Ending, out.Silent, out.Err = ending, silent, ctx.Err()
 			return out
 		}
@@ -117,35 +130,36 @@ func (s *idealSigner) Sign(ctx context.Context, w tss.Warrant, share *tss.KeySha
 	return out
 }
 
-func (s *idealSigner) begin(id common.Hash) (*idealSession, error) {
+func (s *idealSigner) begin(slot **idealSession, id common.Hash) (*idealSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.used[id]:
 		return nil, tss.ErrSessionUsed
-	case s.live != nil:
+	case *slot != nil:
 		return nil, tss.ErrBusy
 	}
 	s.used[id] = true
-	s.live = &idealSession{id: id, heard: map[common.Address]uint64{}, moved: make(chan struct{}, 1)}
+	l := &idealSession{id: id, heard: map[common.Address]uint64{}, moved: make(chan struct{}, 1), signed: map[common.Address]quorum.Signature{}}
+	*slot = l
 	for _, f := range s.early {
 		if f.Session == id {
-			s.live.hear(f)
+			l.hear(f)
 		}
 	}
 	s.early = slices.DeleteFunc(s.early, func(f idealFrame) bool { return f.Session == id })
-	return s.live, nil
+	return l, nil
 }
 
-func (s *idealSigner) end() {
+func (s *idealSigner) end(slot **idealSession) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.live = nil
+	*slot = nil
 }
 
-// round speaks, and waits until everybody has spoken in the round.
-func (s *idealSigner) round(ctx context.Context, l *idealSession, round uint64, others quorum.Members, timeout time.Duration) (tss.Ending, []common.Address) {
-	frame, err := rlp.EncodeToBytes(idealFrame{Session: l.id, Round: round})
+// round speaks to the others, and waits until everybody of speakers has spoken in the round.
+func (s *idealSigner) round(ctx context.Context, l *idealSession, word idealFrame, others, speakers quorum.Members, timeout time.Duration) (tss.Ending, []common.Address) {
+	frame, err := rlp.EncodeToBytes(word)
 	if err != nil {
 		return tss.Unattributed, nil
 	}
@@ -156,7 +170,7 @@ func (s *idealSigner) round(ctx context.Context, l *idealSession, round uint64, 
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	for {
-		silent := s.silent(l, round, others)
+		silent := s.silent(l, word.Round, speakers)
 		if len(silent) == 0 {
 			return tss.Signed, nil
 		}

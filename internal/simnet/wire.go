@@ -118,11 +118,14 @@ var counted = map[quorum.Kind]bool{
 	quorum.KindReady: true, quorum.KindOutcome: true, quorum.KindAbort: true, quorum.KindHalt: true, quorum.KindClear: true, quorum.KindCheckpoint: true,
 }
 
-// roster is the committee's ids.
+// roster is everyone who was ever a member or asked to be one: whose statements a listener reads.
 func (w *World) roster() quorum.Members {
-	out := make(quorum.Members, len(w.Genesis.Members))
-	for i, m := range w.Genesis.Members {
-		out[i] = m.Address
+	var out quorum.Members
+	for _, m := range w.Genesis.Members {
+		out = append(out, m.Address)
+	}
+	if more := w.newcomers.Load(); more != nil {
+		out = append(out, *more...)
 	}
 	return out
 }

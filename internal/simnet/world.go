@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -89,6 +90,9 @@ type World struct {
 	faulty     map[int]bool // members that the test made misbehave
 	desk       *Custodian   // where operators meet; nil: each at their own
 	wire       *wire
+	deals      deals
+	skipped    uint64                         // serials that operators leave out
+	newcomers  atomic.Pointer[quorum.Members] // who is in no genesis document
 	moments    moments
 
 	ctx    context.Context

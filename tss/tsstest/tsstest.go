@@ -130,11 +130,17 @@ func Deal(epoch uint64, members []common.Address, threshold int, set func(i int)
 
 // DealKey is [Deal] of a key that is there already: what a resharing of it to members would leave.
 func DealKey(secret *big.Int, epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (map[common.Address]*tss.KeyShare, error) {
+	return DealIn(crypto.Keccak256Hash([]byte("conclave-test-deal")), secret, epoch, members, threshold, set)
+}
+
+// DealIn is [DealKey] as of a session, which the transcript names.
+func DealIn(session common.Hash, secret *big.Int, epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (map[common.Address]*tss.KeyShare, error) {
 	sorted := slices.SortedFunc(slices.Values(members), common.Address.Cmp)
 	d, err := newDeal(secret, epoch, sorted, threshold, set)
 	if err != nil {
 		return nil, err
 	}
+	d.common.Session = session
 	out := map[common.Address]*tss.KeyShare{}
 	for i, m := range sorted {
 		b, err := rlp.EncodeToBytes(d.share(i))
@@ -191,7 +197,7 @@ func newDeal(secret *big.Int, epoch uint64, members []common.Address, threshold 
 	polynomial[0] = secret
 	d := &deal{common: storedShare{
 		Version: 1, Epoch: epoch, Members: members, Threshold: uint64(threshold),
-		Session: crypto.Keccak256Hash([]byte("conclave-test-deal")), Public: compressed(polynomial[0]),
+		Public: compressed(polynomial[0]),
 	}}
 	for i, m := range members {
 		var pre storedPreParams

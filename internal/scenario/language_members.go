@@ -1,0 +1,85 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"conclave/internal/simnet"
+	"conclave/quorum"
+)
+
+// memberChanges is how a committee changes.
+func memberChanges() []command {
+	all := []command{
+		// It is the custodian with the next index, and starts at once.
+		{"a newcomer starts", false, func(p *player, _ args) error {
+			c, err := p.w.Newcomer()
+			if err != nil {
+				return err
+			}
+			return c.Start()
+		}},
+		{"operators propose members LIST by WHO…", false, signed(committeeOf)},
+		// With a serial above the proposals that are open.
+		{"operators propose again members LIST by WHO…", false, func(p *player, a args) error {
+			p.w.Serial(1)
+			defer p.w.Serial(0)
+			return signed(committeeOf)(p, a)
+		}},
+	}
+	all = append(all, expectation("epoch N of LIST on WHO…", func(p *player, a args) error {
+		epoch, err := a.number("N")
+		if err != nil {
+			return err
+		}
+		members, err := numbers(strings.ReplaceAll(a["LIST"], ",", " "))
+		if err != nil {
+			return err
+		}
+		return p.each(a, func(c *simnet.Custodian) error {
+			s, err := c.Node.Status(p.ctx)
+			if err == nil {
+				err = c.Rules(s, uint64(epoch), members)
+			}
+			if err == nil && s.Keygen != nil {
+				err = errors.New("a ceremony goes on")
+			}
+			return err
+		})
+	})...)
+	all = append(all, expectation("ceremony waits for N on WHO…", func(p *player, a args) error {
+		n, err := a.number("N")
+		if err != nil {
+			return err
+		}
+		missing, err := p.w.Custodian(n)
+		if err != nil {
+			return err
+		}
+		return p.each(a, func(c *simnet.Custodian) error {
+			s, err := c.Node.Status(p.ctx)
+			switch {
+			case err != nil:
+				return err
+			case s.Keygen == nil:
+				return errors.New("no ceremony goes on")
+			}
+			for _, m := range s.Keygen.Missing {
+				if m == missing.Address {
+					return nil
+				}
+			}
+			return fmt.Errorf("it waits for %v", s.Keygen.Missing)
+		})
+	})...)
+	return all
+}
+
+func committeeOf(p *player, a args) (quorum.ActionBody, error) {
+	members, err := numbers(strings.ReplaceAll(a["LIST"], ",", " "))
+	if err != nil {
+		return nil, err
+	}
+	return p.w.Change(members, "a story")
+}
