@@ -26,6 +26,9 @@ const (
 func main() { os.Exit(run()) }
 
 func run() int {
+	if len(os.Args) > 1 && os.Args[1] == devnet.LiarVerb {
+		return runLiar(os.Args[2:])
+	}
 	o, err := options(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -50,6 +53,24 @@ func run() int {
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "devnet: %v\nhint: --keep --dir DIR leaves the custodians' logs to look at\n", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// runLiar is the custodian that lies in --scenario liar; its flags are those of `conclave run`.
+func runLiar(args []string) int {
+	flags := flag.NewFlagSet(devnet.LiarVerb, flag.ContinueOnError)
+	home := flags.String("home", "", "the node's home")
+	password := flags.String("password-file", "", "file with the vault's password")
+	flags.Bool("exit-with-parent", true, "always")
+	if err := flags.Parse(args); err != nil {
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := devnet.RunLiar(ctx, *home, *password, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "devnet: %v\n", err)
 		return exitFailed
 	}
 	return 0
@@ -100,12 +121,20 @@ func options(args []string) (devnet.Options, error) {
 	flags.StringVar(&deposit, "deposit-address", "", "where deposits go on the chain")
 	flags.IntVar(&o.Kills, "kills", 0, "kill -9 and restart custodians this often while users withdraw, then check the chain and every home")
 	flags.Uint64Var(&o.Seed, "seed", 0, "of who is killed when (default: a new one, which is printed)")
+	flags.StringVar(&o.Scenario, "scenario", "", "what happens while users withdraw: liar (one custodian lies whenever it signs)")
 	flags.DurationVar(&o.Timeout, "timeout", 0, "give up after this long (default: never)")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.Scenario != "" {
+		self, err := os.Executable()
+		if err != nil {
+			return o, err
+		}
+		o.Self, o.ExitPaid = self, true
 	}
 	o.Relays, o.RPCs = split(relays), split(rpcs)
 	waits := false

@@ -205,7 +205,8 @@ func (n *Network) launch() error {
 func (n *Network) launchOne(i int) error {
 	c := n.custodians[i]
 	begin := func() error {
-		p, err := start(n.bin, n.logFile(i), "run", "--home", c.home, "--password-file", c.password, "--exit-with-parent")
+		bin, verb := n.program(i)
+		p, err := start(bin, n.logFile(i), verb, "--home", c.home, "--password-file", c.password, "--exit-with-parent")
 		if err != nil {
 			return err
 		}

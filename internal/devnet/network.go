@@ -38,6 +38,9 @@ type Network struct {
 	keygen     time.Duration
 	firstPaid  time.Duration
 
+	namedBy []string  // who holds evidence against the liar
+	waited  time.Time // for more of them to
+
 	lastLine string // of the view without a terminal
 	summary  string // for people, once everything is paid
 

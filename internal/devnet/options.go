@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -35,6 +37,9 @@ type Options struct {
 	Kills int    // custodians to kill and restart while users withdraw; ends when all is paid, and looks at every home then
 	Seed  uint64 // of who is killed when
 
+	Scenario string // a constant below; empty: nobody misbehaves and nothing changes
+	Self     string // the program that runs a custodian that lies, as [RunLiar] does; for [ScenarioLiar]
+
 	Out, Err io.Writer
 	Terminal bool // Out is one: redraw the view
 
@@ -50,6 +55,13 @@ type Seat struct {
 	Reaches []string // host:port of chain and Relay
 	Answers string   // host:port of its own API
 }
+
+// Scenarios are what a network goes through while users withdraw.
+const (
+	ScenarioLiar = "liar" // one custodian lies whenever it signs; the others name it
+)
+
+func scenarios() []string { return []string{ScenarioLiar} }
 
 // Bounds of a local network.
 const (
@@ -81,6 +93,12 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--kills: want 0 to %d", maxKills)
 	case o.Kills > 0 && !o.simulated():
 		return errors.New("--kills needs the devnet's own Relay and chain")
+	case o.Scenario != "" && !slices.Contains(scenarios(), o.Scenario):
+		return fmt.Errorf("--scenario: want one of %s", strings.Join(scenarios(), ", "))
+	case o.Scenario != "" && (!o.simulated() || o.Kills > 0):
+		return errors.New("--scenario needs the devnet's own Relay and chain, and no --kills")
+	case o.Scenario == ScenarioLiar && (o.Nodes < 4 || o.Withdrawals < 1):
+		return errors.New("--scenario liar: want four custodians or more, and a withdrawal")
 	case o.Network == "":
 		return errors.New("--network: a name is needed")
 	}

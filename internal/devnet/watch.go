@@ -26,7 +26,7 @@ type progress struct {
 }
 
 // watch shows how withdrawals go, until everything is paid or ctx ends.
-func (n *Network) watch(ctx context.Context, failed <-chan error) error {
+func (n *Network) watch(ctx context.Context, failed chan error) error {
 	reported := false
 	dead := map[int]bool{}
 	waiting := n.sayWaiting()
@@ -52,7 +52,7 @@ func (n *Network) watch(ctx context.Context, failed <-chan error) error {
 		}
 		p = next
 		n.show(p)
-		if reported || !n.complete(p) {
+		if reported || !n.complete(p) || !n.exposed(ctx, failed) {
 			continue
 		}
 		reported = true
@@ -216,6 +216,8 @@ type Report struct {
 	CPU         map[string]any   `json:"cpu"`
 	Session     float64          `json:"session_seconds"` // mean wall time of a signing session, over all signers
 	Conserved   bool             `json:"conserved"`
+	Liar        string           `json:"liar,omitempty"`     // --scenario liar: the custodian that lied
+	NamedBy     []string         `json:"named_by,omitempty"` // and those that hold evidence against it, and against nobody else
 	RPC         []string         `json:"rpc"`
 	Dashboard   string           `json:"dashboard"`
 }
@@ -234,6 +236,9 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 		Nodes: n.o.Nodes, Quorum: len(n.genesis.Members)*2/3 + 1, Withdrawals: n.wanted(), Paid: p.paid, Fulfilled: p.fulfilled,
 		Payer: n.payer.Hex(), Signatures: signatures, Seconds: round(time.Since(n.began)), Keygen: round(n.keygen), First: round(n.firstPaid),
 		Latency: n.latency(), CPU: n.cpu(p.paid), Session: n.sessions(ctx), Conserved: conserved == nil, Dashboard: n.custodians[0].api,
+	}
+	if n.o.Scenario == ScenarioLiar {
+		r.Liar, r.NamedBy = n.custodians[n.liar()].address.Hex(), n.namedBy
 	}
 	for _, c := range n.custodians {
 		r.RPC = append(r.RPC, c.api)

@@ -21,6 +21,7 @@ import (
 	"conclave/node/metrics"
 	"conclave/p2p"
 	"conclave/quorum"
+	"conclave/tss"
 	"conclave/tss/vault"
 )
 
@@ -32,6 +33,8 @@ type Options struct {
 	Password func(config.Config) ([]byte, error)
 	Log      func(config.LogLevel) *zap.Logger
 	Note     func(string) // tells a person what takes long
+	// Signer replaces what runs threshold sessions; nil: package tss. For networks that are tried with members that lie.
+	Signer func(tss.Transport) (node.Signer, error)
 }
 
 // Daemon is a custodian that is ready to run.
@@ -78,6 +81,7 @@ func (d *Daemon) open(ctx context.Context, h home, o Options) error {
 	}, node.Parts{
 		Network: func(in p2p.Handlers) (p2p.Network, error) { return d.network(h, in) },
 		Relay:   h.relay, Chains: chains, Vault: keys{d.vault, ctx, o.Note}, Notifier: h.notifier,
+		Signer: o.Signer,
 	})
 	if err != nil {
 		return err
