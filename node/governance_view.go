@@ -52,6 +52,8 @@ type CommitteeView struct {
 	Height        uint64         `json:"height"`
 	Need          int            `json:"need"` // operators' signatures under an action
 	Members       []OperatorView `json:"members"`
+	Records       []RecordView   `json:"records"`   // of the members, whole
+	Deletions     []DeletionView `json:"deletions"` // of the shares of the epoch before, by who held one
 	PolicyVersion uint64         `json:"policy_version"`
 	PolicyHash    common.Hash    `json:"policy_hash"`
 	PolicyFile    string         `json:"policy_file"`
@@ -98,8 +100,9 @@ type ProposalView struct {
 	Signed  []OperatorView `json:"signed"`
 	Missing []OperatorView `json:"missing"`
 	Need    int            `json:"need"`
-	Waits   string         `json:"waits"` // why it is not decided; empty when nothing is known to be in its way
-	RLP     string         `json:"rlp"`   // 0x-hex of the action with its signatures: what it does is read from these bytes
+	Waits   string         `json:"waits"`            // why it is not decided; empty when nothing is known to be in its way
+	Change  *ChangeView    `json:"change,omitempty"` // of a MEMBERS
+	RLP     string         `json:"rlp"`              // 0x-hex of the action with its signatures: what it does is read from these bytes
 }
 
 // maxDecidedShown bounds the list of decided actions in one answer.
@@ -107,26 +110,30 @@ const maxDecidedShown = 20
 
 // Committee describes what operators sign against.
 func (n *Node) Committee(ctx context.Context) (CommitteeView, error) {
-	out := CommitteeView{Network: n.network, Name: n.genesis.Name, Members: []OperatorView{}, Halts: []HaltView{}, Decided: []DecidedView{}}
+	out := CommitteeView{Network: n.network, Name: n.genesis.Name, Members: []OperatorView{}, Records: []RecordView{}, Halts: []HaltView{}, Decided: []DecidedView{}}
 	err := n.core.ask(ctx, func() {
 		s := n.core.state
 		out.Epoch, out.Height, out.Need, out.Serial = s.Roster.Epoch, s.Height, s.Roster.Q(), s.Serial
 		out.PolicyVersion, out.PolicyHash, out.ResumeDelay = s.Policy.Version, s.Policy.Hash, uint64(s.Policy.ResumeDelay.Milliseconds())
 		for _, m := range s.Roster.Members {
 			out.Members = append(out.Members, OperatorView{m.Name, m.Address, m.Operator})
+			out.Records = append(out.Records, ViewRecord(m))
 		}
 	})
 	if err != nil {
 		return out, err
 	}
-	err = n.led.View(func(tx *ledger.Tx) error {
+	err = n.led.View(func(tx *ledger.Tx) (err error) {
 		out.PolicyFile = n.genesis.Policy
+		if out.Deletions, err = deletionsOf(tx, out.Epoch); err != nil {
+			return err
+		}
 		if p, ok, err := tx.PolicyInForce(); err != nil {
 			return err
 		} else if ok {
 			out.PolicyFile = string(p.File)
 		}
-		err := tx.Halts(func(h ledger.HaltRecord) error {
+		err = tx.Halts(func(h ledger.HaltRecord) error {
 			if h.Stands() {
 				out.Halts = append(out.Halts, HaltView{h.ID, h.Signer, n.nameOf(h.Signer), h.Halt.Scope.String(), h.Halt.Target,
 					h.Halt.Code, h.Halt.Reason, time.UnixMilli(int64(h.Halt.Time)).UTC(), hexBytes(h.Raw)})
@@ -217,7 +224,7 @@ func (n *Node) submit(ctx context.Context, what func() (quorum.SignedAction, err
 func (c *core) viewProposal(p *proposal) ProposalView {
 	a := p.v.Action()
 	out := ProposalView{Hash: p.hash, Kind: a.Kind.String(), Epoch: a.Epoch, Policy: a.Policy, Serial: a.Serial, Signed: []OperatorView{},
-		Missing: []OperatorView{}, Need: c.state.Roster.Q(), RLP: hexBytes(p.v.Signed().Encode())}
+		Missing: []OperatorView{}, Need: c.state.Roster.Q(), Change: c.viewChange(p), RLP: hexBytes(p.v.Signed().Encode())}
 	by := p.v.Operators()
 	for _, m := range c.state.Roster.Members {
 		v := OperatorView{m.Name, m.Address, m.Operator}
@@ -229,6 +236,8 @@ func (c *core) viewProposal(p *proposal) ProposalView {
 	}
 	if len(out.Signed) < out.Need {
 		out.Waits = fmt.Sprintf("%d of %d operators signed", len(out.Signed), out.Need)
+	} else if out.Change != nil && out.Change.State != changeWaits {
+		out.Waits = out.Change.waits()
 	} else if word, ok := p.v.Body().(quorum.Readmit); ok {
 		out.Waits = c.readmitWaits(p, word)
 	} else if _, err := c.state.BuildAction(p.v, c.pool.viewList()); err != nil {

@@ -59,9 +59,10 @@ func (c *core) settleMembership() {
 
 // ruledBefore reports whether this node was a member of an earlier epoch.
 func (c *core) ruledBefore() bool {
-	was, _, _ := c.epochRoster(c.state.Roster.Epoch - 1)
-	if was.IDs().Has(c.self) {
-		return true
+	for epoch := c.state.Roster.Epoch; epoch > 1; epoch-- {
+		if was, _, _ := c.epochRoster(epoch - 1); was.IDs().Has(c.self) {
+			return true
+		}
 	}
 	founders, err := c.genesis.Roster()
 	return err == nil && founders.IDs().Has(c.self)
@@ -150,11 +151,7 @@ func (c *core) followChange(now time.Time) {
 	if !c.state.Founded() {
 		return
 	}
-	var open []quorum.VerifiedAction
-	for _, p := range c.proposals.sorted() {
-		open = append(open, p.v)
-	}
-	active, ok := c.state.ActiveChange(open, uint64(now.UnixMilli()))
+	active, ok := c.state.ActiveChange(c.openActions(), uint64(now.UnixMilli()))
 	var hash common.Hash
 	if ok {
 		hash = active.Action().Hash(c.network)

@@ -31,7 +31,8 @@ type Status struct {
 	Signing *SigningStatus `json:"signing,omitempty"`
 	Session SessionStats   `json:"sessions"`
 	Keygen  *KeygenStatus  `json:"keygen,omitempty"`
-	Member  bool           `json:"member"` // this node is one of the committee in force
+	Member  bool           `json:"member"`  // this node is one of the committee in force
+	Removed bool           `json:"removed"` // it was one, and is not any more
 	Halted  bool           `json:"halted"`
 	Vault   *VaultStatus   `json:"vault,omitempty"`
 	Silence *SilenceStatus `json:"silence,omitempty"` // what this node may not sign; absent when nothing is barred
@@ -210,6 +211,7 @@ func (c *core) describe(s *Status) {
 			Ready: append([]common.Address{}, c.signer.attempts.Ready()...), Live: c.signer.attempts.Live()}
 	}
 	s.Member = c.member()
+	s.Removed = !s.Member && c.ruledBefore()
 	if f := c.ceremony; f != nil {
 		s.Keygen = f.describe(c)
 	}
@@ -286,7 +288,7 @@ func (n *Node) describeBooks(tx *ledger.Tx, s *Status) error {
 // reasons collects why payouts do not go on: the alerts that stand, and what the numbers say.
 func (n *Node) reasons(s Status) []Reason {
 	out := []Reason{}
-	if n.network == s.Network.ID && len(n.genesis.Members) < 4 {
+	if len(s.Members) < 4 {
 		out = append(out, Reason{Code: "small-committee", Text: "one node down stops payouts: a committee of 2 or 3 is for pilots only"})
 	}
 	connected := 0
@@ -295,17 +297,11 @@ func (n *Node) reasons(s Status) []Reason {
 			connected++
 		}
 	}
-	if connected < s.Quorum {
+	if s.Member && connected < s.Quorum {
 		out = append(out, Reason{Code: "no-quorum", Text: fmt.Sprintf("%d of %d members are connected, %d are needed: nothing can be decided or signed", connected, len(s.Members), s.Quorum),
 			Hint: "ask the operators of the missing members"})
 	}
-	if s.Keygen != nil {
-		text := "the committee has no key yet: the ceremony needs every member online"
-		if s.Keygen.Done {
-			text = "the key is made; its members are being decided"
-		}
-		out = append(out, Reason{Code: "no-key", Text: text})
-	}
+	out = append(out, s.changeReasons(n.connected())...)
 	if s.Halted {
 		out = append(out, Reason{Code: "halted", Text: "this node's fuse or f+1 halts stop verdicts and signing", Hint: "conclave resume --local mends this node's own fuse; once f+1 members halted, q operators sign conclave resume --halts all"})
 	}
@@ -315,6 +311,9 @@ func (n *Node) reasons(s Status) []Reason {
 		out = append(out, Reason{Code: "intake-held", Text: "debits without credit exceed the policy's maximum: no further event is booked", Hint: "see conclave alerts"})
 	}
 	for _, r := range n.alerts.reasons() {
+		if r.Code == codeSealed || r.Code == codeLockedOut {
+			continue // said above
+		}
 		if s.Silence == nil || (r.Code != codeQuarantined && r.Code != codeUnanswered) { // said above, with what ends it
 			out = append(out, r)
 		}
@@ -323,7 +322,7 @@ func (n *Node) reasons(s Status) []Reason {
 }
 
 // notReady lists the reasons that make a node unready, as opposed to those that an operator should merely know.
-var notReady = map[string]bool{"no-quorum": true, "no-key": true, "halted": true, codeSealed: true, codeLockedOut: true, reasonAsking: true, codeQuarantined: true, "intake-held": true, codeRelayDown: true, codeChainDown: true, codeNoShare: true}
+var notReady = map[string]bool{reasonInvited: true, codeRemoved: true, "no-quorum": true, "no-key": true, "halted": true, codeSealed: true, codeLockedOut: true, reasonAsking: true, codeQuarantined: true, "intake-held": true, codeRelayDown: true, codeChainDown: true, codeNoShare: true}
 
 // Health says whether the node can do its part now.
 func (n *Node) Health(ctx context.Context) (Health, error) {
@@ -393,10 +392,12 @@ func (n *Node) Founded(ctx context.Context, progress func(KeygenStatus)) (common
 		if err != nil {
 			return common.Address{}, err
 		}
-		if s.Keygen == nil {
+		if s.Lanes[0].Payer != nil {
 			return *s.Lanes[0].Payer, nil
 		}
-		progress(*s.Keygen)
+		if s.Keygen != nil { // a newcomer's is over before its node has read the decision
+			progress(*s.Keygen)
+		}
 		select {
 		case <-ctx.Done():
 			return common.Address{}, ctx.Err()

@@ -164,7 +164,7 @@ func newSign(env *cli.Env, path, short string, kinds ...quorum.ActionKind) *cobr
 func newGovernance(env *cli.Env) *cobra.Command {
 	return env.Group("governance", "What operators decide: actions that are signed and not decided yet",
 		newProposals(env), newProposal(env), newSign(env, "governance sign", "Add an operator's signature to an action that the node holds"),
-		newReadmit(env))
+		newSubmit(env), newReadmit(env))
 }
 
 func newProposals(env *cli.Env) *cobra.Command {
@@ -189,7 +189,7 @@ func newProposals(env *cli.Env) *cobra.Command {
 	return cmd
 }
 
-func newProposal(env *cli.Env) *cobra.Command {
+func newProposal(env *cli.Env, kinds ...quorum.ActionKind) *cobra.Command {
 	var d decree
 	cmd := &cobra.Command{
 		Use: "show HASH", Short: "What an action does, and who signed it", Args: cobra.ExactArgs(1),
@@ -198,7 +198,7 @@ func newProposal(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v, a, err := d.held(c, args[0])
+			v, a, err := d.held(c, args[0], kinds...)
 			if err != nil {
 				return err
 			}

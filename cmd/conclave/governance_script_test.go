@@ -34,7 +34,7 @@ func TestGovernanceScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "jsonhas": jsonHas, "committee": committee, "walletaction": walletAction, "capture": capture,
+			"exits": exits, "jsonhas": jsonHas, "committee": committee, "walletaction": walletAction, "walletchange": walletChange, "capture": capture, "setid": setID,
 		},
 	})
 }
@@ -76,7 +76,10 @@ func committee(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(config.WriteKey(ts.MkAbs(fmt.Sprintf("op%d.key", i)), op))
 		key, err := crypto.ToECDSA(scriptKey(ts, "member", i))
 		ts.Check(err)
-		m := quorum.Member{Name: fmt.Sprintf("m%d", i), Address: crypto.PubkeyToAddress(key.PublicKey), Operator: crypto.PubkeyToAddress(op.PublicKey)}
+		m := quorum.Member{Name: fmt.Sprintf("m%d", i), Address: crypto.PubkeyToAddress(key.PublicKey), Operator: crypto.PubkeyToAddress(op.PublicKey),
+			Multiaddrs: []string{fmt.Sprintf("/ip4/192.0.2.%d/tcp/9370", i+1)}}
+		copy(m.PublicKey[:], crypto.CompressPubkey(&key.PublicKey))
+		s.view.Records = append(s.view.Records, node.ViewRecord(m))
 		s.roster.Members = append(s.roster.Members, m)
 		s.view.Members = append(s.view.Members, node.OperatorView{Name: m.Name, Member: m.Address, Operator: m.Operator})
 		if i > 1 {
@@ -157,7 +160,7 @@ func (s *seat) Submit(_ context.Context, text string) (node.ProposalView, error)
 func (s *seat) show(v quorum.VerifiedAction) node.ProposalView {
 	a := v.Action()
 	out := node.ProposalView{Hash: a.Hash(s.network), Kind: a.Kind.String(), Epoch: a.Epoch, Policy: a.Policy, Serial: a.Serial, Need: 3,
-		Missing: []node.OperatorView{}, RLP: "0x" + hex.EncodeToString(v.Signed().Encode())}
+		Missing: []node.OperatorView{}, Change: s.change(v), RLP: "0x" + hex.EncodeToString(v.Signed().Encode())}
 	for _, by := range v.Operators() {
 		for _, m := range s.view.Members {
 			if m.Operator == by {
@@ -203,9 +206,16 @@ func walletAction(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	a, err := quorum.NewAction(number("epoch"), number("policyVersion"), number("serial"), quorum.PolicyChange{File: []byte(ts.ReadFile(args[2]))})
 	ts.Check(err)
-	key, err := readTestKey(ts.MkAbs(args[0]))
+	signWith(ts, args[0], a, typed.Message["signedAt"])
+}
+
+// signWith sets SIG and TIME to a wallet's answer: v is 27 or 28.
+func signWith(ts *testscript.TestScript, keyFile string, a quorum.Action, at any) {
+	key, err := readTestKey(ts.MkAbs(keyFile))
 	ts.Check(err)
-	e, err := quorum.SignAction(key, common.HexToHash(ts.Getenv("NETWORK")), a, number("signedAt"))
+	time, err := strconv.ParseUint(fmt.Sprint(at), 10, 64)
+	ts.Check(err)
+	e, err := quorum.SignAction(key, common.HexToHash(ts.Getenv("NETWORK")), a, time)
 	ts.Check(err)
 	e.Sig[64] += 27
 	ts.Setenv("SIG", e.Sig.String())

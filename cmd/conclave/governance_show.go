@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"conclave/node"
@@ -103,6 +104,16 @@ func showProposal(w io.Writer, c node.CommitteeView, v node.ProposalView, a quor
 		return err
 	}
 	spell(&b, c.PolicyFile, body)
+	if change, ok := body.(quorum.MemberChange); ok {
+		now, err := roster(c)
+		if err != nil {
+			return err
+		}
+		tellChange(&b, now, change)
+	}
+	if v.Change != nil && v.Change.Ceremony != nil {
+		writeCeremony(&b, "  ", *v.Change.Ceremony, append(slices.Clone(c.Members), v.Change.Joins...))
+	}
 	fmt.Fprintf(&b, "signed by %s: %d of the %d needed\n", names(v.Signed), len(v.Signed), v.Need)
 	if v.Waits != "" {
 		fmt.Fprintf(&b, "waits: %s\n", v.Waits)

@@ -76,21 +76,31 @@ func signatureError(err error) error {
 	return err
 }
 
+type joinFlags struct{ home, genesis, invitation, id string }
+
 func newNetworkJoin(env *cli.Env) *cobra.Command {
-	var home, id string
+	var f joinFlags
 	cmd := &cobra.Command{
-		Use:   "join --home DIR GENESIS",
-		Short: "Check that a document has this node as a member exactly as its record says, and store it in the home",
-		Args:  cobra.ExactArgs(1),
+		Use:   "join --home DIR (GENESIS | --genesis GENESIS) [--invitation TEXT]",
+		Short: "Check that a document has this node as a member exactly as its record says, or that it was invited, and store what was given in the home",
+		Args:  cobra.MaximumNArgs(1),
 		RunE: env.Run(func(cmd *cobra.Command, args []string) error {
-			if home == "" {
+			if f.home == "" {
 				return cli.Errorf(cli.Usage, "", "network join: --home is required")
 			}
-			return runJoin(cmd.Context(), env, home, args[0], id)
+			if (len(args) == 1) == (f.genesis != "") {
+				return cli.Errorf(cli.Usage, "", "network join: give the genesis document, as an argument or with --genesis")
+			}
+			if len(args) == 1 {
+				f.genesis = args[0]
+			}
+			return f.run(cmd.Context(), env)
 		}),
 	}
-	cmd.Flags().StringVar(&home, "home", "", "this node's home (required)")
-	cmd.Flags().StringVar(&id, "network-id", "", "refuse any other network")
+	cmd.Flags().StringVar(&f.home, "home", "", "this node's home (required)")
+	cmd.Flags().StringVar(&f.genesis, "genesis", "", "the genesis document's file")
+	cmd.Flags().StringVar(&f.invitation, "invitation", "", "for a network that runs already: what `conclave member invite` printed on a member's machine")
+	cmd.Flags().StringVar(&f.id, "network-id", "", "refuse any other network")
 	return cmd
 }
 
@@ -102,19 +112,24 @@ type joined struct {
 	Need    int         `json:"need"`
 }
 
-func runJoin(ctx context.Context, env *cli.Env, home, path, id string) error {
-	c, err := config.Read(home)
+func (f joinFlags) run(ctx context.Context, env *cli.Env) error {
+	c, err := config.Read(f.home)
 	if err != nil {
 		return err
 	}
-	g, err := readGenesis(path)
+	g, err := readGenesis(f.genesis)
 	if err != nil {
 		return err
 	}
-	if err := expectID(g, id); err != nil {
+	if err := expectID(g, f.id); err != nil {
 		return err
 	}
-	if err := isMember(c, g); err != nil {
+	invited, err := f.invited(g)
+	if err != nil {
+		return err
+	}
+	founder, err := isMember(c, g, invited)
+	if err != nil {
 		return err
 	}
 	if g, err = mergeWithHome(c, g); err != nil {
@@ -124,45 +139,77 @@ func runJoin(ctx context.Context, env *cli.Env, home, path, id string) error {
 	if err != nil {
 		return signatureError(err)
 	}
+	if !founder && !tally.Enough() {
+		return cli.Errorf(cli.Refused, "a network that runs has one that they signed: ask for that", "%d of the %d operators needed signed this document", len(tally.Signed), tally.Need)
+	}
 	if err := compareHistory(ctx, env, c, g); err != nil {
 		return err
+	}
+	if invited {
+		if err := config.Replace(c.InvitationPath(), []byte(f.invitation+"\n"), 0o600); err != nil {
+			return fmt.Errorf("write %s: %w", c.InvitationPath(), err)
+		}
 	}
 	if err := writeGenesis(c.GenesisPath(), g); err != nil {
 		return err
 	}
-	if tally.Enough() {
+	switch {
+	case !founder:
+		env.Note("joined as a newcomer: send %s to an operator, who proposes it with `conclave member propose add`; then `conclave run`", filepath.Join(c.Home(), memberFile))
+	case tally.Enough():
 		env.Note("joined; %d operators signed, which is enough: `conclave keygen` when all members are up", len(tally.Signed))
-	} else {
+	default:
 		env.Note("joined; %d of the %d operators needed signed: yours signs with `conclave network sign`", len(tally.Signed), tally.Need)
 	}
 	out := joined{g.ID(), g.Name, len(tally.Signed), tally.Need}
 	return env.Print(out, writeTo(fmt.Appendln(nil, out.ID)))
 }
 
-// isMember wants the document to hold this node's record, and nothing else under its key.
-func isMember(c config.Config, g quorum.Genesis) error {
+// invited checks the invitation, if there is one: of this network, and whole.
+func (f *joinFlags) invited(g quorum.Genesis) (bool, error) {
+	if f.invitation = strings.TrimSpace(f.invitation); f.invitation == "" {
+		return false, nil
+	}
+	i, err := quorum.ParseInvitation(f.invitation)
+	if err != nil {
+		return false, cli.With(cli.Usage, fmt.Errorf("--invitation: %w", err), "copy it whole, in one line, from `conclave member invite`")
+	}
+	if i.Network != g.ID() {
+		return false, cli.Errorf(cli.Refused, "ask for the document and the invitation of one network", "the invitation is to network %s, the document is of %s", i.Network, g.ID())
+	}
+	return true, nil
+}
+
+// isMember wants the document to hold this node's record, and nothing else under its key. Who was invited need not stand in it: the
+// members in force may be others than the founders.
+func isMember(c config.Config, g quorum.Genesis, invited bool) (founder bool, err error) {
 	key, err := config.ReadKey(c.NodeKeyPath())
 	if err != nil {
-		return cli.With(cli.Usage, fmt.Errorf("node key: %w", err), cli.HintOf(err))
+		return false, cli.With(cli.Usage, fmt.Errorf("node key: %w", err), cli.HintOf(err))
 	}
 	own, err := readRecord(filepath.Join(c.Home(), memberFile))
 	if err != nil {
-		return err
+		return false, err
 	}
 	address := crypto.PubkeyToAddress(key.PublicKey)
 	if own.Address != address {
-		return cli.Errorf(cli.Usage, "the home was put together from two", "member record is of %s, the node's key of %s", own.Address, address)
+		return false, cli.Errorf(cli.Usage, "the home was put together from two", "member record is of %s, the node's key of %s", own.Address, address)
 	}
 	for _, m := range g.Members {
 		if m.Address != address {
 			continue
 		}
-		if field := differs(m, own.Member); field != "" {
-			return cli.Errorf(cli.Refused, "ask for a document with the record in "+memberFile, "the document has another %s for this node", field)
+		if field := differs(m, own.Member); field != "" && invited {
+			break // the record may have been replaced since
+		} else if field != "" {
+			return false, cli.Errorf(cli.Refused, "ask for a document with the record in "+memberFile, "the document has another %s for this node", field)
 		}
-		return nil
+		return true, nil
 	}
-	return cli.Errorf(cli.Refused, "send "+filepath.Join(c.Home(), memberFile)+" to whoever makes the document",
+	if invited {
+		return false, nil
+	}
+	return false, cli.Errorf(cli.Refused, "send "+filepath.Join(c.Home(), memberFile)+" to whoever makes the document",
 		"this node (%s) is not a member of network %s", address, g.Name)
 }
 

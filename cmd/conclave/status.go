@@ -43,10 +43,7 @@ func writeStatus(env *cli.Env, w io.Writer, s node.Status) error {
 		env.Paint(cli.Bold, s.Node.Name), s.Node.Address.Hex(), s.Node.Uptime, s.Version, s.Network.Name, s.Network.ID.Hex(),
 		s.Height, s.Epoch, s.Quorum, len(s.Members), s.Round.Round, s.Round.Step,
 		b.Events, b.SettledID, b.LastID, b.Gaps, b.Accounts, b.Frozen, coins(b.Liabilities), coins(b.Uncovered))
-	if s.Keygen != nil {
-		_, err = fmt.Fprintf(w, "key generation: attempt %d, round %d of %d, %d members missing\n\n", s.Keygen.Attempt, s.Keygen.Round, s.Keygen.Rounds, len(s.Keygen.Missing))
-	}
-	return errors.Join(err, writeMembers(env, w, s), writeLanes(env, w, s.Lanes), writeReasons(env, w, s.Reasons))
+	return errors.Join(err, writeChange(w, s), writeMembers(env, w, s), writeLanes(env, w, s.Lanes), writeReasons(env, w, s.Reasons))
 }
 
 func writeMembers(env *cli.Env, w io.Writer, s node.Status) error {

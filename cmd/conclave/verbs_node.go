@@ -24,6 +24,7 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newResume,
 		newLedger,
 		newGovernance,
+		newMember,
 		newPolicy,
 		newResolve,
 	}

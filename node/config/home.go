@@ -179,6 +179,12 @@ func (c Config) RelayKeyPath() string { return c.resolve(c.Relay.KeyFile) }
 // GenesisPath is where the joined genesis document is.
 func (c Config) GenesisPath() string { return c.resolve(c.Node.GenesisFile) }
 
+// InvitationName is the name of the invitation in a home that was asked to join a network that runs already.
+const InvitationName = "invitation"
+
+// InvitationPath is where the invitation is; only a home that was invited has one.
+func (c Config) InvitationPath() string { return filepath.Join(c.home, InvitationName) }
+
 // DataPath is the folder of the books.
 func (c Config) DataPath() string { return c.resolve(c.Node.DataDir) }
 

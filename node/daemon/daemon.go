@@ -76,7 +76,7 @@ func (d *Daemon) open(ctx context.Context, h home, o Options) error {
 		return problem(Setup, "the home must be writable", "make the data folder: %w", err)
 	}
 	d.node, err = node.New(node.Config{
-		Key: h.key, Genesis: h.genesis, DataDir: h.cfg.DataPath(), Settlement: h.cfg.SettlementSource(), Overlay: h.overlay, Development: Development(h.genesis),
+		Key: h.key, Genesis: h.genesis, DataDir: h.cfg.DataPath(), Invited: h.invited, Settlement: h.cfg.SettlementSource(), Overlay: h.overlay, Development: Development(h.genesis),
 		RelayPoll: time.Duration(h.cfg.Relay.Poll), RoundTimeout: time.Duration(h.cfg.TSS.RoundTimeout), Alerts: rules(h.cfg.Alerts), Log: d.log,
 	}, node.Parts{
 		Network: func(in p2p.Handlers) (p2p.Network, error) { return d.network(h, in) },

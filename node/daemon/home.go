@@ -30,6 +30,7 @@ type home struct {
 	genesis quorum.Genesis
 	key     *ecdsa.PrivateKey
 	relay   *relay.Client
+	invited []quorum.Member // by the invitation; nil without one
 
 	notifier node.Notifier  // nil without a webhook
 	overlay  quorum.Overlay // zero: none
@@ -44,7 +45,7 @@ func readHome(dir string) (home, error) {
 		return home{}, err
 	}
 	h := home{cfg: cfg}
-	for _, step := range []func() error{h.checkModes, h.readGenesis, h.readKeys, h.checkLanes, h.readWebhook, h.readOverlay} {
+	for _, step := range []func() error{h.checkModes, h.readGenesis, h.readInvitation, h.readKeys, h.checkLanes, h.readWebhook, h.readOverlay} {
 		if err := step(); err != nil {
 			return home{}, err
 		}
@@ -62,6 +63,7 @@ func (h *home) checkModes() error {
 		{h.cfg.Home(), othersWrite, "write"},
 		{h.cfg.DataPath(), othersAny, "read"},
 		{h.cfg.LedgerPath(), othersAny, "read"},
+		{h.cfg.InvitationPath(), othersWrite, "write"},
 		{h.cfg.VaultPath(), othersAny, "read"},
 	} {
 		info, err := os.Stat(c.path)
@@ -108,8 +110,8 @@ func (h *home) readKeys() error {
 	for i, m := range h.genesis.Members {
 		ids[i] = m.Address
 	}
-	if !ids.Has(h.self()) {
-		return problem(Setup, "join the network that this node's member record went into", "%s, the address of %s, is no member of network %s",
+	if !ids.Has(h.self()) && h.invited == nil {
+		return problem(Setup, "join the network that this node's member record went into; one that runs already, with `--invitation`", "%s, the address of %s, is no member of network %s",
 			h.self(), h.cfg.NodeKeyPath(), h.genesis.Name)
 	}
 	relayKey, err := config.ReadKey(h.cfg.RelayKeyPath())

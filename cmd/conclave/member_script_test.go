@@ -1,0 +1,78 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"conclave/node"
+	"conclave/quorum"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+)
+
+// change is what a node of the committee says of a proposed change of members: three operators make it active.
+func (s *seat) change(v quorum.VerifiedAction) *node.ChangeView {
+	change, ok := v.Body().(quorum.MemberChange)
+	if !ok {
+		return nil
+	}
+	view := func(ids quorum.Members, members []quorum.Member) []node.OperatorView {
+		out := []node.OperatorView{}
+		for _, m := range members {
+			if ids.Has(m.Address) {
+				out = append(out, node.OperatorView{Name: m.Name, Member: m.Address, Operator: m.Operator})
+			}
+		}
+		return out
+	}
+	joins, leaves, changed := change.Differs(s.roster)
+	out := &node.ChangeView{State: "waiting", Reason: change.Reason, Members: len(change.Members), Quorum: quorum.Size(len(change.Members)),
+		Joins: view(joins, change.Members), Leaves: view(leaves, s.roster.Members), Changed: view(changed, change.Members)}
+	if len(v.Operators()) >= 3 {
+		hash := v.Action().Hash(s.network)
+		out.State, out.Ceremony = "active", &node.KeygenStatus{Epoch: 2, Change: &hash, Attempt: 4, Round: 2, Rounds: 5, Missing: joins, Failed: "timed out"}
+	}
+	return out
+}
+
+// walletChange KEYFILE TYPED RLPFILE: sets SIG and TIME to what a wallet with that key answers to the typed data of the action in
+// RLPFILE, as `governance_proposal` shows it.
+func walletChange(ts *testscript.TestScript, neg bool, args []string) {
+	var typed struct{ Message map[string]any }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &typed))
+	var shown node.ProposalView
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[2])), &shown))
+	s, err := quorum.DecodeSignedAction(common.FromHex(shown.RLP))
+	ts.Check(err)
+	signWith(ts, args[0], s.Action, typed.Message["signedAt"])
+}
+
+func TestSameRulesChangeTheVersionAlone(t *testing.T) {
+	view := func(file string) node.CommitteeView {
+		p, err := quorum.ParsePolicy([]byte(file))
+		require.NoError(t, err)
+		return node.CommitteeView{PolicyVersion: p.Version, PolicyHash: p.Hash, PolicyFile: file}
+	}
+	content, err := os.ReadFile(filepath.Join("..", "..", "quorum", "testdata", "policy.toml"))
+	require.NoError(t, err)
+	file := string(content)
+	for _, was := range []string{file, "# version = 8\n" + file} {
+		c := view(was)
+		now, err := sameRules(c)
+		require.NoError(t, err)
+		diff := changes(strings.Split(was, "\n"), strings.Split(string(now), "\n"))
+		require.Len(t, diff, 2, "one line goes, one comes")
+		p, err := quorum.ParsePolicy(now)
+		require.NoError(t, err)
+		require.Equal(t, c.PolicyVersion+1, p.Version)
+	}
+	lying := view(file)
+	lying.PolicyHash[0]++
+	_, err = sameRules(lying)
+	require.ErrorContains(t, err, "is not the one")
+}
