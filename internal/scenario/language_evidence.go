@@ -26,10 +26,17 @@ func evidence() []command {
 			return x.Accuse(who[0])
 		}},
 	}
+	all = append(all, treasons()...)
 	for _, f := range []struct {
 		what string
 		is   func(*player, args) error
 	}{
+		{"record of KIND against N on WHO…", (*player).recorded},
+		{"record of a foreign payment on WHO…", func(p *player, a args) error {
+			a["KIND"], a["N"] = "unrendered-payment", ""
+			return p.recorded(a)
+		}},
+		{"theft named on WHO…", (*player).named},
 		{"proof of KIND against N on WHO…", (*player).proven},
 		{"no proof against N on WHO…", (*player).unproven},
 		{"proof of a foreign payment on WHO…", func(p *player, a args) error {
@@ -44,7 +51,12 @@ func evidence() []command {
 
 // proven: the custodians show evidence of that kind against that member, or against nobody, and it verifies by the genesis
 // document alone, with both sides in it.
-func (p *player) proven(a args) error {
+func (p *player) proven(a args) error { return p.judged(a, node.EvidenceProves) }
+
+// recorded: likewise, but it is the word of the custodian that shows it.
+func (p *player) recorded(a args) error { return p.judged(a, node.EvidenceRecord) }
+
+func (p *player) judged(a args, want node.EvidenceVerdict) error {
 	return p.each(a, func(c *simnet.Custodian) error {
 		all, err := c.Node.Evidence("")
 		if err != nil {
@@ -55,7 +67,7 @@ func (p *player) proven(a args) error {
 				continue
 			}
 			verdict, err := node.VerifyEvidence(p.w.Genesis, e)
-			if err != nil || verdict != node.EvidenceProves || len(e.First) == 0 || len(e.Second) == 0 && a["KIND"] != "bad-tss-message" {
+			if err != nil || verdict != want || len(e.First) == 0 || want == node.EvidenceProves && len(e.Second) == 0 && a["KIND"] != "bad-tss-message" {
 				return fmt.Errorf("evidence %s: %s: %w", e.ID, verdict, err)
 			}
 			return nil

@@ -39,6 +39,8 @@ type Custodian struct {
 	BroadcastsSeemToFail atomic.Bool // the chain takes a transaction and the answer says otherwise
 	EndpointLies         atomic.Bool // the second endpoint lies, in a world of two
 
+	treason atomic.Pointer[treason] // in sessions of threshold signing
+
 	skew   atomic.Int64         // of its clock, nanoseconds
 	marks  marks                // what its disk held when it last ended
 	past   map[common.Hash]bool // approvals that a replaced disk held
@@ -99,7 +101,7 @@ func (c *Custodian) build() (*node.Node, error) {
 		Network: func(h p2p.Handlers) (p2p.Network, error) {
 			var err error
 			c.Net, err = c.w.join(c.key, peers(c.w.keys), h)
-			return netDoor{c.Net, c.crash}, err
+			return traitorDoor{netDoor{c.Net, c.crash}, c}, err
 		},
 		Relay: api, Chains: chains, Vault: c.store(), Notifier: &c.Notices,
 		Steps: c.crash.step, Now: c.now, Turns: c.w.turns(c.Name),

@@ -72,14 +72,16 @@ type World struct {
 	Chain   *memchain.Chain
 	Relay   *relaysim.Sim
 
-	keys     []*ecdsa.PrivateKey
-	network  common.Hash
-	payer    common.Address
-	apiKey   *ecdsa.PrivateKey
-	founding founding
-	started  time.Time
-	end      *memchain.Endpoint // the world's own look at the chain
-	other    *otherLane         // nil in a world of one lane
+	keys    []*ecdsa.PrivateKey
+	network common.Hash
+	payer   common.Address
+
+	embezzled []common.Hash // of the payer's transactions, which nobody decided
+	apiKey    *ecdsa.PrivateKey
+	founding  founding
+	started   time.Time
+	end       *memchain.Endpoint // the world's own look at the chain
+	other     *otherLane         // nil in a world of one lane
 
 	Custodians []*Custodian // by index; twins come behind
 	users      map[string]*User
