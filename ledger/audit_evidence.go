@@ -117,9 +117,9 @@ func (tx *Tx) Evidences(fn func(Evidence) error) error {
 // caught stores evidence, and hands it back. Two statements that prove nothing, like one that was signed twice, are none:
 // what is kept here convinces anybody.
 func (tx *Tx) caught(member common.Address, first, second []byte) (*Evidence, error) {
-	rule, _, err := quorum.Conflict(tx.network(), quorum.Members{member}, first, second)
-	if errors.Is(err, quorum.ErrNoConflict) {
-		return nil, nil
+	rule, _, err := quorum.Conflict(tx.network(), tx.committees(member), first, second)
+	if errors.Is(err, quorum.ErrNoConflict) || errors.Is(err, quorum.ErrNotMember) || errors.Is(err, quorum.ErrEpochUnknown) {
+		return nil, nil // also when one side names an epoch of its own making: it convinces nobody, and stops nothing here
 	}
 	if err != nil {
 		return nil, fmt.Errorf("evidence against %s: %w", member, err)
@@ -127,6 +127,21 @@ func (tx *Tx) caught(member common.Address, first, second []byte) (*Evidence, er
 	e := Evidence{Kind: EvidenceKind(rule), Member: member, First: bytes.Clone(first), Second: bytes.Clone(second), Found: nowMS()}
 	_, err = tx.AddEvidence(e)
 	return &e, err
+}
+
+// committees are those of the decisions known here. The founders rule the first two epochs; before their decision is known the
+// caller's word is taken that the member is one of them.
+func (tx *Tx) committees(member common.Address) quorum.Committees {
+	return func(epoch uint64) (quorum.Members, error) {
+		r, _, _, ok, err := tx.EpochRecord(max(epoch, 1))
+		switch {
+		case err == nil && !ok && epoch <= 1:
+			return quorum.Members{member}, nil
+		case err == nil && !ok:
+			return nil, fmt.Errorf("%w: %d", quorum.ErrEpochUnknown, epoch)
+		}
+		return r.IDs(), err
+	}
 }
 
 // Hear remembers a verified statement of a member by its counter; the Put methods of this room do so themselves, votes

@@ -100,6 +100,8 @@ func TestHeardStatements(t *testing.T) {
 	ev := hear(member, 8, ready(2))
 	require.Equal(t, EvidenceCounter, ev.Kind)
 	require.Equal(t, []string{ready(1), ready(2)}, []string{string(ev.First), string(ev.Second)})
+	own := theirs(p, 1, quorum.Ready{Epoch: 99, Counter: 8, Height: 3, Batch: common.Hash{1}})
+	require.Nil(t, hear(member, 8, string(own.Bytes())), "an epoch of its own making convinces nobody, and stops nothing here")
 	require.Nil(t, hear(member, ^uint64(0), "the last"))
 	n, _ = newest(member)
 	require.Equal(t, ^uint64(0), n)

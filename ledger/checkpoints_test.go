@@ -236,7 +236,7 @@ func TestTwoCheckpointsUnderOneCounter(t *testing.T) {
 	p.update(func(tx *Tx) error {
 		_, ev, err := tx.PutCheckpoint(b)
 		require.Equal(t, EvidenceCounter, ev.Kind)
-		rule, who, err2 := quorum.Conflict(p.network, p.roster.IDs(), ev.First, ev.Second)
+		rule, who, err2 := quorum.Conflict(p.network, p.roster.IDs().InEveryEpoch(), ev.First, ev.Second)
 		require.NoError(t, err2)
 		require.Equal(t, quorum.RuleCounter, rule)
 		require.Equal(t, addressOf(p.keys[1]), who)

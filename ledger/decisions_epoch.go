@@ -77,13 +77,6 @@ func (tx *Tx) EpochAt(height uint64) (roster quorum.Roster, ok bool, err error) 
 	return roster, false, nil
 }
 
-// RosterOf returns an epoch's members. ok is false for one that this node has not reached, and for epoch 0.
-func (tx *Tx) RosterOf(epoch uint64) (roster quorum.Roster, ok bool, err error) {
-	var rec epochRecord
-	ok, err = tx.get(bucketEpochs, be64(epoch), &rec)
-	return rec.Roster, ok, err
-}
-
 // Payer returns the address that pays, by the key of the epoch in force. ok is false before the first MEMBERS.
 func (tx *Tx) Payer() (payer common.Address, ok bool, err error) {
 	k, raw := tx.b.Bucket(bucketEpochs).Cursor().Last()

@@ -74,7 +74,7 @@ func (c *protocolCheck) word(q Quarantine) error {
 	if err != nil {
 		return violation("I14", "the operators' word on height %d does not read: %v", q.Named, err)
 	}
-	roster, ok, err := c.tx.RosterOf(s.Action.Epoch)
+	roster, _, _, ok, err := c.tx.EpochRecord(s.Action.Epoch)
 	if err != nil || !ok {
 		return errors.Join(err, violation("I14", "the operators' word is of epoch %d, which is not known", s.Action.Epoch))
 	}

@@ -42,6 +42,8 @@ type EvidenceView struct {
 	First   []Exhibit       `json:"first"`
 	Second  []Exhibit       `json:"second"`
 	Range   *RangeEvidence  `json:"range,omitempty"`
+	// Successions are the decisions that put each committee behind the founders in place, 0x-hex, by epoch.
+	Successions []string `json:"successions,omitempty"`
 }
 
 // Exhibit is bytes of one side, and what they say.
@@ -78,14 +80,19 @@ type RowEvidence struct {
 func (n *Node) Evidence(id string) ([]EvidenceView, error) {
 	id = strings.TrimPrefix(strings.ToLower(id), "0x")
 	out := []EvidenceView{}
+	var committees []string
 	add := func(e EvidenceView) {
 		if strings.HasPrefix(e.ID.Hex()[2:], id) {
-			e.Network = n.network
+			e.Network, e.Successions = n.network, committees
 			out = append(out, e)
 		}
 	}
 	err := n.led.View(func(tx *ledger.Tx) error {
-		err := tx.RangeDisputes(func(d ledger.RangeDispute) error { add(n.viewDispute(d)); return nil })
+		var err error
+		if committees, err = successionsOf(tx); err != nil {
+			return err
+		}
+		err = tx.RangeDisputes(func(d ledger.RangeDispute) error { add(n.viewDispute(d)); return nil })
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -26,18 +27,19 @@ const (
 // ErrEvidence means that a piece of evidence does not show what it claims.
 var ErrEvidence = errors.New("not what it claims to be")
 
-// VerifyEvidence judges a piece of evidence by its bytes and the genesis document alone, whose members this version never
-// changes. Whom it names must have signed what it shows of them: nobody can be framed by bytes of others.
+// VerifyEvidence judges a piece of evidence by its bytes and the genesis document alone: later members follow from the decisions
+// that the view carries. Whom it names must have signed what it shows of them, as a member of the epoch that stands in it: nobody
+// can be framed by bytes of others.
 func VerifyEvidence(g quorum.Genesis, e EvidenceView) (EvidenceVerdict, error) {
 	network := g.ID()
 	if e.Network != network {
 		return EvidenceFalse, fmt.Errorf("%w: of network %s, not %s", ErrEvidence, e.Network, network)
 	}
-	genesis, err := g.Roster()
+	rosters, err := successions(g, e.Successions)
 	if err != nil {
 		return EvidenceFalse, err
 	}
-	v := verifier{network: network, genesis: genesis, lanes: g.Lanes}
+	v := verifier{network: network, rosters: rosters, lanes: g.Lanes}
 	switch e.Kind {
 	case evidenceRangeCertified, evidenceRangeSplit, evidenceRangeOne:
 		if e.Member != nil {
@@ -65,10 +67,10 @@ func VerifyEvidence(g quorum.Genesis, e EvidenceView) (EvidenceVerdict, error) {
 	return v.piece(piece)
 }
 
-// verifier knows who the members are.
+// verifier knows who the members are, and were.
 type verifier struct {
 	network common.Hash
-	genesis quorum.Roster
+	rosters []quorum.Roster // by epoch
 	lanes   []quorum.Lane
 }
 
@@ -79,10 +81,41 @@ func (verifier) verdict(err error) (EvidenceVerdict, error) {
 	return EvidenceProves, nil
 }
 
-func (v verifier) roster(epoch uint64) quorum.Roster {
-	r := v.genesis
-	r.Epoch = epoch
-	return r
+// roster is who ruled in an epoch; it fails with [quorum.ErrEpochUnknown].
+func (v verifier) roster(epoch uint64) (quorum.Roster, error) {
+	if epoch >= uint64(len(v.rosters)) {
+		return quorum.Roster{}, fmt.Errorf("%w: %d", quorum.ErrEpochUnknown, epoch)
+	}
+	return v.rosters[epoch], nil
+}
+
+// committee is roster as [quorum.Committees].
+func (v verifier) committee(epoch uint64) (quorum.Members, error) {
+	r, err := v.roster(epoch)
+	return r.IDs(), err
+}
+
+// ruled reports whether an address was a member in any epoch.
+func (v verifier) ruled(id common.Address) bool {
+	return slices.ContainsFunc(v.rosters, func(r quorum.Roster) bool { return r.IDs().Has(id) })
+}
+
+// checkpoint opens a member's word on a range.
+func (v verifier) checkpoint(raw []byte) (quorum.Signed[quorum.Checkpoint], error) {
+	var all quorum.Members
+	for _, r := range v.rosters {
+		all = append(all, r.IDs()...)
+	}
+	slices.SortFunc(all, common.Address.Cmp)
+	s, err := quorum.Open[quorum.Checkpoint](v.network, slices.Compact(all), raw)
+	if err != nil {
+		return s, err
+	}
+	in, err := v.committee(s.Body().Epoch)
+	if err == nil && !in.Has(s.Signer()) {
+		err = fmt.Errorf("%w: in epoch %d", quorum.ErrNotMember, s.Body().Epoch)
+	}
+	return s, err
 }
 
 // single is the one exhibit of a side.
@@ -107,7 +140,7 @@ func (v verifier) ranges(e EvidenceView) error {
 	if err != nil {
 		return err
 	}
-	mine, err := quorum.Open[quorum.Checkpoint](v.network, v.genesis.IDs(), raw)
+	mine, err := v.checkpoint(raw)
 	if err != nil || mine.Body().Range != e.Range.Range {
 		return errors.Join(fmt.Errorf("%w: the first version", ErrEvidence), err)
 	}
@@ -132,7 +165,11 @@ func (v verifier) ranges(e EvidenceView) error {
 			signers[a] = true
 		}
 	}
-	need := map[string]int{evidenceRangeCertified: v.genesis.Q(), evidenceRangeSplit: v.genesis.F() + 1, evidenceRangeOne: 1}[e.Kind]
+	r, err := v.roster(mine.Body().Epoch)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEvidence, err)
+	}
+	need := map[string]int{evidenceRangeCertified: r.Q(), evidenceRangeSplit: r.F() + 1, evidenceRangeOne: 1}[e.Kind]
 	if len(signers) < need {
 		return fmt.Errorf("%w: %d members signed, %s needs %d", ErrEvidence, len(signers), e.Kind, need)
 	}
@@ -141,13 +178,17 @@ func (v verifier) ranges(e EvidenceView) error {
 
 // word reads a certificate or a single checkpoint.
 func (v verifier) word(raw []byte) (quorum.Checkpoint, quorum.Members, error) {
-	if s, err := quorum.Open[quorum.Checkpoint](v.network, v.genesis.IDs(), raw); err == nil {
+	if s, err := v.checkpoint(raw); err == nil {
 		return s.Body(), quorum.Members{s.Signer()}, nil
 	}
 	var u quorum.UncheckedCheckpoint
 	if err := unmarshal(raw, &u); err != nil {
 		return quorum.Checkpoint{}, nil, err
 	}
-	cert, err := u.Verify(v.network, v.roster(u.Checkpoint.Epoch))
+	r, err := v.roster(u.Checkpoint.Epoch)
+	if err != nil {
+		return quorum.Checkpoint{}, nil, err
+	}
+	cert, err := u.Verify(v.network, r)
 	return u.Checkpoint, cert.Signers(), err
 }

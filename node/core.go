@@ -61,6 +61,7 @@ type core struct {
 
 	overheard     overheard     // what members said lately, to catch them saying two things
 	shownEvidence evidenceTurns // when each peer was last shown what evidence it lacks
+	evidenceEpoch evidenceEpoch // when it is asked for again
 
 	question question // how far this node has spoken, and what a quarantine bars
 	sealed   bool     // the vault is: see startSealed
@@ -293,6 +294,7 @@ func (c *core) reloadVerdicts() error {
 func (c *core) tick() {
 	now := c.now()
 	c.tickQuestion(now)
+	c.tickEvidence(now)
 	if !c.wake.IsZero() && !now.Before(c.wake) {
 		c.step(agreement.Tick{})
 	}

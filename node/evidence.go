@@ -60,9 +60,9 @@ func (c *core) evidenceKept(e ledger.Evidence) {
 		return
 	}
 	frame := marshal(evidenceMsg{Pieces: []evidencePiece{{string(e.Kind), e.Member, e.First, e.Second}}})
-	for _, m := range c.genesis.Members {
-		if m.Address != c.self {
-			c.send(m.Address, protoEvidence, frame)
+	for _, id := range c.inOffice() {
+		if id != c.self {
+			c.send(id, protoEvidence, frame)
 		}
 	}
 }
@@ -145,11 +145,14 @@ func (c *core) judgeEvidence(e ledger.Evidence) error {
 	if !wanted {
 		return errEvidenceKnown
 	}
-	roster, err := c.genesis.Roster()
+	rosters, err := c.rosters()
 	if err != nil {
 		return err
 	}
-	verdict, err := verifier{network: c.network, genesis: roster, lanes: c.genesis.Lanes}.piece(e)
+	verdict, err := verifier{network: c.network, rosters: rosters, lanes: c.genesis.Lanes}.piece(e)
+	if errors.Is(err, quorum.ErrEpochUnknown) {
+		return errEvidenceKnown // of an epoch that this node has to reach first: it asks again then
+	}
 	if err == nil && verdict != EvidenceProves {
 		err = fmt.Errorf("%w: it proves nothing", ErrEvidence)
 	}

@@ -42,7 +42,7 @@ func (v verifier) piece(e ledger.Evidence) (EvidenceVerdict, error) {
 
 // conflict: one member signed two statements of which it may sign one.
 func (v verifier) conflict(e ledger.Evidence) error {
-	rule, who, err := quorum.Conflict(v.network, v.genesis.IDs(), e.First, e.Second)
+	rule, who, err := quorum.Conflict(v.network, v.committee, e.First, e.Second)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrEvidence, err)
 	}
@@ -59,8 +59,8 @@ func (v verifier) fork(e ledger.Evidence) error {
 		if err := unmarshal(raw, &ds[i]); err != nil {
 			return fmt.Errorf("%w: %w", ErrEvidence, err)
 		}
-		if _, err := ds[i].Verify(v.network, v.roster(ds[i].Commit.Epoch)); err != nil {
-			return fmt.Errorf("%w: %w", ErrEvidence, err)
+		if err := v.decided(ds[i]); err != nil {
+			return err
 		}
 	}
 	if e.Kind != ledger.EvidenceVotes || ds[0].Commit.Height != ds[1].Commit.Height || ds[0].Commit.ID == ds[1].Commit.ID {
@@ -69,9 +69,21 @@ func (v verifier) fork(e ledger.Evidence) error {
 	return nil
 }
 
+// decided: the committee of its epoch decided it.
+func (v verifier) decided(d quorum.UncheckedDecision) error {
+	r, err := v.roster(d.Commit.Epoch)
+	if err == nil {
+		_, err = d.Verify(v.network, r)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrEvidence, err)
+	}
+	return nil
+}
+
 // session: one member signed two messages for one place of a signing session, or showed what nobody had signed.
 func (v verifier) session(e ledger.Evidence) error {
-	if !v.genesis.IDs().Has(e.Member) {
+	if !v.ruled(e.Member) {
 		return fmt.Errorf("%w: %s is no member", ErrEvidence, e.Member)
 	}
 	if (e.Kind == ledger.EvidenceEnvelopes) != (len(e.Second) > 0) {
@@ -86,7 +98,7 @@ func (v verifier) session(e ledger.Evidence) error {
 // refused: the member signed the messages; that they are bad is the word of who received them.
 func (v verifier) refused(e ledger.Evidence) (EvidenceVerdict, error) {
 	var envs []rlp.RawValue
-	if err := rlp.DecodeBytes(e.First, &envs); err != nil || len(envs) == 0 || !v.genesis.IDs().Has(e.Member) {
+	if err := rlp.DecodeBytes(e.First, &envs); err != nil || len(envs) == 0 || !v.ruled(e.Member) {
 		return EvidenceFalse, errors.Join(fmt.Errorf("%w: no member's messages", ErrEvidence), err)
 	}
 	for _, raw := range envs {
@@ -122,8 +134,8 @@ func (v verifier) payment(e ledger.Evidence) (EvidenceVerdict, error) {
 	if err := unmarshal(e.Second, &d); err != nil {
 		return EvidenceFalse, fmt.Errorf("%w: %w", ErrEvidence, err)
 	}
-	if _, err := d.Verify(v.network, v.roster(d.Commit.Epoch)); err != nil {
-		return EvidenceFalse, fmt.Errorf("%w: %w", ErrEvidence, err)
+	if err := v.decided(d); err != nil {
+		return EvidenceFalse, err
 	}
 	b, err := batch.Decode(d.Value)
 	if err != nil {

@@ -94,7 +94,7 @@ func (c *core) overhearFact(kind quorum.Kind, raw []byte) {
 
 // contradicts keeps two statements of one member if anybody can see that it may not have signed both.
 func (c *core) contradicts(was, now []byte) {
-	rule, who, err := quorum.Conflict(c.network, c.state.Roster.IDs(), was, now)
+	rule, who, err := quorum.Conflict(c.network, c.committeeOf, was, now)
 	if err != nil {
 		if !errors.Is(err, quorum.ErrNoConflict) {
 			c.log.Debug("statements do not compare")

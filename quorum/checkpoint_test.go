@@ -140,7 +140,7 @@ func TestConflict(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, order := range [][2][]byte{{k.a, k.b}, {k.b, k.a}} {
-				rule, who, err := quorum.Conflict(testNetwork, c.ids(), order[0], order[1])
+				rule, who, err := quorum.Conflict(testNetwork, c.ids().InEveryEpoch(), order[0], order[1])
 				require.Equal(t, k.rule, rule)
 				if k.rule == "" {
 					require.Error(t, err)
@@ -175,9 +175,9 @@ func TestNobodyIsFramed(t *testing.T) {
 			require.NoError(r, err)
 			b = s.Bytes()
 		}
-		_, _, err := quorum.Conflict(testNetwork, c.ids(), a, b)
+		_, _, err := quorum.Conflict(testNetwork, c.ids().InEveryEpoch(), a, b)
 		require.Error(r, err)
-		_, _, err = quorum.Conflict(testNetwork, c.ids(), b, a)
+		_, _, err = quorum.Conflict(testNetwork, c.ids().InEveryEpoch(), b, a)
 		require.Error(r, err)
 	})
 }
@@ -196,13 +196,13 @@ func FuzzConflict(f *testing.F) {
 		}
 		first := signRaw(t, c, all[int(one)%len(all)].kind, a)
 		second := signRaw(t, c, all[int(two)%len(all)].kind, b)
-		if _, who, err := quorum.Conflict(testNetwork, c.ids(), first, second); err == nil {
+		if _, who, err := quorum.Conflict(testNetwork, c.ids().InEveryEpoch(), first, second); err == nil {
 			_, signer, err := quorum.Authenticate(testNetwork, c.ids(), first)
 			require.NoError(t, err)
 			require.Equal(t, signer, who)
 			require.NotEqual(t, first, second)
 		}
-		_, who, err := quorum.Conflict(testNetwork, c.ids(), honest, first)
+		_, who, err := quorum.Conflict(testNetwork, c.ids().InEveryEpoch(), honest, first)
 		require.Error(t, err, "%s was framed", who)
 	})
 }

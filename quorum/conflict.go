@@ -42,13 +42,14 @@ type spoken struct {
 
 // Conflict says which rule two signed statements of one member break together: bytes that no honest member makes both of.
 // It looks at nothing but the statements and who the members are, so anybody can check it, and nobody can be accused by
-// bytes that their own key did not sign. It fails with [ErrNoConflict], or with why one of them does not open.
-func Conflict(network common.Hash, members Members, first, second []byte) (Rule, common.Address, error) {
-	a, err := listen(network, members, first)
+// bytes that their own key did not sign as a member of the epoch that they name. It fails with [ErrNoConflict], or with why one
+// of them does not open.
+func Conflict(network common.Hash, in Committees, first, second []byte) (Rule, common.Address, error) {
+	a, err := listen(network, in, first)
 	if err != nil {
 		return "", common.Address{}, fmt.Errorf("first statement: %w", err)
 	}
-	b, err := listen(network, members, second)
+	b, err := listen(network, in, second)
 	if err != nil {
 		return "", common.Address{}, fmt.Errorf("second statement: %w", err)
 	}
@@ -66,71 +67,89 @@ func Conflict(network common.Hash, members Members, first, second []byte) (Rule,
 		}
 	}
 	if a.counter != 0 && a.counter == b.counter {
-		return RuleCounter, a.signer, nil
+		return RuleCounter, a.signer, nil // a member's counter goes on from one epoch to the next
 	}
 	return "", common.Address{}, ErrNoConflict
 }
 
-// listen opens a statement of any kind that a rule is about.
-func listen(network common.Hash, members Members, raw []byte) (spoken, error) {
-	env, signer, err := authenticate(network, members, raw)
-	if err != nil {
+// listen opens a statement of any kind that a rule is about, of a member of its epoch.
+func listen(network common.Hash, in Committees, raw []byte) (spoken, error) {
+	env, signer, err := authenticate(network, nil, raw)
+	if !errors.Is(err, ErrNotMember) { // nobody is one yet
 		return spoken{}, err
 	}
 	s := spoken{kind: env.Kind, signer: signer, body: env.Body}
-	whole := string(env.Body)
-	switch env.Kind {
+	body, err := s.open(network, raw)
+	if err != nil {
+		return spoken{}, err
+	}
+	members, err := in(epochOf(body))
+	if err == nil && !members.Has(signer) {
+		err = fmt.Errorf("%w: %s in epoch %d", ErrNotMember, signer, epochOf(body))
+	}
+	return s, err
+}
+
+// open reads the body, its counter and its places.
+func (s *spoken) open(network common.Hash, raw []byte) (Body, error) {
+	signer, whole := Members{s.signer}, string(s.body)
+	switch s.kind {
 	case KindApprove:
-		b, err := open[Approve](network, members, raw)
+		b, err := open[Approve](network, signer, raw)
 		s.counter = b.Counter
 		s.places = []place{
 			{RuleVerdicts, "", common.Address{}, [4]uint64{b.WID, b.Epoch, b.Policy.Version}, whole},
 			{RuleHeads, "", b.Account, [4]uint64{b.Seq, b.Epoch, b.Policy.Version}, string(b.Head[:])},
 		}
-		return s, err
+		return b, err
 	case KindRefuse:
-		b, err := open[Refuse](network, members, raw)
+		b, err := open[Refuse](network, signer, raw)
 		s.counter = b.Counter
 		s.places = []place{{RuleVerdicts, "", common.Address{}, [4]uint64{b.WID, b.Epoch, b.Policy.Version}, whole}}
-		return s, err
+		return b, err
 	case KindProposal:
-		b, err := open[Proposal](network, members, raw)
+		b, err := open[Proposal](network, signer, raw)
 		s.counter = b.Counter
 		s.places = []place{b.Place().place(whole)}
-		return s, err
+		return b, err
 	case KindPrevote, KindPrecommit:
-		b, err := open[Vote](network, members, raw)
+		b, err := open[Vote](network, signer, raw)
 		s.counter = b.Counter
 		s.places = []place{b.Place().place(whole)}
-		return s, err
+		return b, err
 	}
-	s.counter, err = counterOf(network, members, env.Kind, raw)
-	return s, err
+	return s.openCounted(network, signer, raw)
 }
 
-// counterOf reads the counter of the kinds that have no rule of their own.
-func counterOf(network common.Hash, members Members, kind Kind, raw []byte) (uint64, error) {
-	switch kind {
+// openCounted reads the kinds that have no rule of their own.
+func (s *spoken) openCounted(network common.Hash, signer Members, raw []byte) (Body, error) {
+	switch s.kind {
 	case KindOutcome:
-		b, err := open[Outcome](network, members, raw)
-		return b.Counter, err
+		b, err := open[Outcome](network, signer, raw)
+		s.counter = b.Counter
+		return b, err
 	case KindReady:
-		b, err := open[Ready](network, members, raw)
-		return b.Counter, err
+		b, err := open[Ready](network, signer, raw)
+		s.counter = b.Counter
+		return b, err
 	case KindAbort:
-		b, err := open[Abort](network, members, raw)
-		return b.Counter, err
+		b, err := open[Abort](network, signer, raw)
+		s.counter = b.Counter
+		return b, err
 	case KindHalt:
-		b, err := open[Halt](network, members, raw)
-		return b.Counter, err
+		b, err := open[Halt](network, signer, raw)
+		s.counter = b.Counter
+		return b, err
 	case KindClear:
-		b, err := open[Clear](network, members, raw)
-		return b.Counter, err
+		b, err := open[Clear](network, signer, raw)
+		s.counter = b.Counter
+		return b, err
 	case KindCheckpoint:
-		b, err := open[Checkpoint](network, members, raw)
-		return b.Counter, err
+		b, err := open[Checkpoint](network, signer, raw)
+		s.counter = b.Counter
+		return b, err
 	}
-	return 0, fmt.Errorf("%w: no rule is about a %s", ErrNoConflict, kind)
+	return nil, fmt.Errorf("%w: no rule is about a %s", ErrNoConflict, s.kind)
 }
 
 func open[T Body](network common.Hash, members Members, raw []byte) (T, error) {
