@@ -48,7 +48,7 @@ func memberChanges() []command {
 			return err
 		})
 	})...)
-	all = append(all, expectation("ceremony waits for N on WHO…", func(p *player, a args) error {
+	all = append(all, expectation("change lacks N on WHO…", func(p *player, a args) error {
 		n, err := a.number("N")
 		if err != nil {
 			return err

@@ -127,15 +127,36 @@ func (w *World) checkCertificates(disks []disk) error {
 	for _, d := range disks {
 		by[d.c.Address] = d
 	}
-	roster := w.roster()
-	for h, b := range w.allValues(disks) {
+	values := w.allValues(disks)
+	sizes, err := committees(values)
+	if err != nil {
+		return err
+	}
+	for h, b := range values {
+		n := sizes[b.Epoch]
 		for _, it := range b.Items {
-			if err := w.checkApprovals(h, it, by, roster.Q()-roster.F()); err != nil {
+			if err := w.checkApprovals(h, it, by, quorum.Size(n)-quorum.Faults(n)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// committees is how many members each epoch has, as the decisions made them.
+func committees(values map[uint64]batch.Batch) (map[uint64]int, error) {
+	sizes := map[uint64]int{}
+	for _, b := range values {
+		if b.Kind != batch.Members {
+			continue
+		}
+		action, err := quorum.DecodeMembersAction(b.Action)
+		if err != nil {
+			return nil, err
+		}
+		sizes[action.Epoch] = len(action.Members)
+	}
+	return sizes, nil
 }
 
 func (w *World) checkApprovals(height uint64, it batch.Item, by map[common.Address]disk, need int) error {

@@ -53,6 +53,8 @@ type Config struct {
 	Poll time.Duration
 	// Stagger is how long after one custodian the next one is started: what each does every second then falls on moments of its own.
 	Stagger time.Duration
+	// Turns chooses in which order those act who were woken at one moment.
+	Turns uint64
 	// Strict makes a story ask [World.CheckNow] after each line.
 	Strict bool
 	// Forbid is a rule of the test's own, which [World.CheckNow] asks.
