@@ -34,7 +34,7 @@ func TestGovernanceScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "jsonhas": jsonHas, "committee": committee, "walletaction": walletAction, "walletchange": walletChange, "capture": capture, "setid": setID,
+			"exits": exits, "jsonhas": jsonHas, "committee": committee, "walletaction": walletAction, "walletchange": walletChange, "rlpof": rlpOf, "capture": capture, "setid": setID,
 		},
 	})
 }

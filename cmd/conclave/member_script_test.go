@@ -76,3 +76,15 @@ func TestSameRulesChangeTheVersionAlone(t *testing.T) {
 	_, err = sameRules(lying)
 	require.ErrorContains(t, err, "is not the one")
 }
+
+// textof VAR FILE: the variable is the file's one line.
+func textOf(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv(args[0], strings.TrimSuffix(ts.ReadFile(args[1]), "\n"))
+}
+
+// rlpOf FILE OUT: writes the bytes of the action that a JSON answer shows, as a signing verb prints them.
+func rlpOf(ts *testscript.TestScript, neg bool, args []string) {
+	var shown node.ProposalView
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &shown))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(shown.RLP+"\n"), 0o600))
+}

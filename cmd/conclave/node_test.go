@@ -43,6 +43,7 @@ func TestNodeScripts(t *testing.T) {
 			"configure": configure,
 			"started":   started,
 			"orphan":    orphan,
+			"textof":    textOf,
 		},
 	})
 }

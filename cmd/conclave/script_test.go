@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 			"jsonhas":   jsonHas,
 			"configure": configure,
 			"oldrelay":  oldRelay,
+			"textof":    textOf,
 		},
 	})
 }
