@@ -69,6 +69,7 @@ type ceremony struct {
 	calls         map[common.Address]quorum.Ceremony
 	nextCall      time.Time
 	running       bool
+	attempted     // what the session that runs was joined with
 	round, rounds int
 	failed        *tss.Outcome // how the last attempt ended, if it failed
 
@@ -131,7 +132,7 @@ func (f *ceremony) party(c *core) quorum.Members {
 
 // again begins an attempt. Preparameters may take a minute to find, so they come before the call: who calls is ready.
 func (f *ceremony) again(c *core, attempt uint64) error {
-	f.attempt, f.running, f.began, f.nextCall = attempt, false, c.now(), time.Time{}
+	f.attempt, f.running, f.round, f.began, f.nextCall = attempt, false, 0, c.now(), time.Time{}
 	if f.pre == nil && !f.finding && !c.sealed && f.target.IDs().Has(c.self) {
 		f.finding = true
 		go f.prepare(c) // not waited for at the end: nothing can stop a search
@@ -239,7 +240,11 @@ func (c *core) hearCall(s quorum.Signed[quorum.Ceremony]) {
 		}
 		return
 	}
-	if b.Attempt > f.attempt && b.Attempt < f.attempt+maxCallJump && !f.running {
+	if f.running {
+		f.lose(c, s)
+		return
+	}
+	if b.Attempt > f.attempt && b.Attempt < f.attempt+maxCallJump {
 		if err := f.again(c, b.Attempt); err != nil {
 			c.stop(err)
 		}
@@ -273,7 +278,7 @@ func (f *ceremony) show(c *core, to common.Address) {
 // recall takes a transcript that all members signed. This member's own signature on it says that its share was saved before,
 // so the session is over for it too.
 func (f *ceremony) recall(c *core, m transcriptMsg) error {
-	if f == nil || f.key != nil || f.running || f.action != nil || !f.target.IDs().Has(c.self) {
+	if f == nil || f.key != nil || f.action != nil || !f.target.IDs().Has(c.self) {
 		return nil
 	}
 	if err := f.fits(c, m.Transcript); err != nil {
@@ -287,6 +292,7 @@ func (f *ceremony) recall(c *core, m transcriptMsg) error {
 		return fmt.Errorf("share of a transcript that this node signed: %w", err)
 	}
 	f.key = &tss.Key{Share: share, Transcript: m.Transcript, Signatures: m.Signatures}
+	f.leaveSession() // it joined alone: the others hold this key and make no other
 	c.log.Info("key recalled", zap.Stringer("payer", share.Payer()))
 	return nil
 }
@@ -317,6 +323,7 @@ func (f *ceremony) adopt(c *core, action quorum.MembersAction) {
 	}
 	action.Change = nil // the operators' word is added when a batch is made
 	f.action = &action
+	f.leaveSession()
 	f.tell(c, signMsg{signFounding, marshal(action)})
 	c.maybeBegin(c.now())
 }

@@ -18,5 +18,5 @@ func (f *ceremony) reshare(c *core, session common.Hash, pre *tss.PreParams) fun
 	if c.signer != nil {
 		req.Share = c.signer.share
 	}
-	return func() (*tss.Key, tss.Outcome) { return c.engine.Reshare(f.ctx, req) }
+	return func() (*tss.Key, tss.Outcome) { return c.engine.Reshare(f.session, req) }
 }

@@ -21,15 +21,15 @@ func (f *ceremony) maybeRun(c *core) {
 		return
 	}
 	party := f.party(c)
-	nonces := make([]common.Hash, len(party))
+	nonces, joined := make([]common.Hash, len(party)), map[common.Address]common.Hash{}
 	for i, id := range party {
 		call, ok := f.calls[id]
 		if !ok || call.Attempt != f.attempt {
 			return
 		}
-		nonces[i] = call.Nonce
+		nonces[i], joined[id] = call.Nonce, call.Nonce
 	}
-	f.running = true
+	f.running, f.attempted = true, newAttempted(f.ctx, joined)
 	session := quorum.Digest(quorum.KindSession, c.network, struct {
 		Epoch, Attempt uint64
 		Change         common.Hash
@@ -42,7 +42,9 @@ func (f *ceremony) maybeRun(c *core) {
 	if !f.founding() {
 		run = f.reshare(c, session, pre)
 	}
+	leave := f.leave
 	c.spawn(func() {
+		defer leave()
 		key, out := run()
 		c.post(func() { f.ended(c, key, out) })
 	})
@@ -56,7 +58,7 @@ func (f *ceremony) keygen(c *core, session common.Hash, pre *tss.PreParams) func
 		Session: session, Epoch: f.target.Epoch, Members: ids, Threshold: ids.Q(), PreParams: pre, RoundTimeout: keygenRound,
 		Save: c.vault.SaveShare, Progress: f.progress(c),
 	}
-	return func() (*tss.Key, tss.Outcome) { return c.engine.Keygen(f.ctx, req) }
+	return func() (*tss.Key, tss.Outcome) { return c.engine.Keygen(f.session, req) }
 }
 
 func (f *ceremony) progress(c *core) func(round, of int) {
@@ -68,6 +70,9 @@ func (f *ceremony) ended(c *core, key *tss.Key, out tss.Outcome) {
 	c.keepSession(out.Evidence)
 	if f != c.ceremony {
 		return // given up meanwhile
+	}
+	if f.key != nil || f.action != nil {
+		return // another member showed what came of an earlier attempt
 	}
 	if key != nil {
 		f.key, f.failed = key, nil
