@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"conclave/node"
 )
 
@@ -45,23 +47,29 @@ type killer struct {
 	rand   *mathrand.Rand
 	kills  int
 	stages map[string]int // what the victims were doing
+	keyed  int            // how many kills fell before there was a key
 	pairs  int            // how often two were killed at once
 	began  time.Time
 	slow   time.Duration // the longest way back
 }
 
-// crash kills custodians under load, waits until everything is paid, and looks at what is left: the chain, the books, and
-// every home.
-func (n *Network) crash(ctx, background context.Context, failed chan error) error {
+// newKiller draws a seed unless the options name one.
+func (n *Network) newKiller() (*killer, error) {
 	if n.o.Seed == 0 {
 		var b [8]byte
 		if _, err := rand.Read(b[:]); err != nil {
-			return err
+			return nil, err
 		}
 		n.o.Seed = binary.BigEndian.Uint64(b[:]) >> 32
 	}
 	n.say("kill -9, %d times, seed %d", n.o.Kills, n.o.Seed)
-	k := &killer{n: n, rand: mathrand.New(mathrand.NewPCG(n.o.Seed, 0)), stages: map[string]int{}, began: time.Now()}
+	return &killer{n: n, rand: mathrand.New(mathrand.NewPCG(n.o.Seed, 0)), stages: map[string]int{}, began: time.Now()}, nil
+}
+
+// crash kills custodians under load, waits until everything is paid, and looks at what is left: the chain, the books, and
+// every home.
+func (k *killer) crash(ctx, background context.Context, failed chan error) error {
+	n := k.n
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -131,20 +139,28 @@ func (k *killer) run(ctx context.Context) error {
 		if err := k.wait(ctx, pause); err != nil {
 			return err
 		}
-		victims, beside := k.draw(), ""
-		if len(victims) > 1 {
-			k.pairs++
-			beside = " of two at once"
+		if err := k.strike(ctx); err != nil {
+			return err
 		}
-		for _, i := range victims {
-			if err := k.kill(ctx, i, beside); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// strike kills one custodian, sometimes two, and starts them again.
+func (k *killer) strike(ctx context.Context) error {
+	victims, beside := k.draw(), ""
+	if len(victims) > 1 {
+		k.pairs++
+		beside = " of two at once"
+	}
+	for _, i := range victims {
+		if err := k.kill(ctx, i, beside); err != nil {
+			return err
 		}
-		for _, i := range victims {
-			if err := k.revive(ctx, i); err != nil {
-				return err
-			}
+	}
+	for _, i := range victims {
+		if err := k.revive(ctx, i); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -189,6 +205,9 @@ func (k *killer) kill(ctx context.Context, i int, beside string) error {
 	_ = p.pipe.Close()
 	k.kills++
 	k.stages[stage]++
+	if strings.HasPrefix(stage, makingKey) || stage == starting && k.n.payer == (common.Address{}) {
+		k.keyed++
+	}
 	k.n.say("kill %d: %.2f s, seed %d, custodian %d%s, %s; its last words: %s",
 		k.kills, time.Since(k.began).Seconds(), k.n.o.Seed, i, beside, stage, k.n.lastWords(i))
 	return nil
@@ -251,15 +270,18 @@ func sound(i int, s node.Status) error {
 	return nil
 }
 
+// starting is a process that does not answer yet.
+const starting = "starting"
+
 // stage names what a custodian is doing, as it says itself.
 func (n *Network) stage(ctx context.Context, i int) string {
 	var s node.Status
 	if n.custodians[i].ask(ctx, &s, "custodian_status") != nil {
-		return "starting"
+		return starting
 	}
 	switch {
 	case s.Keygen != nil:
-		return "making the key"
+		return keygenStage(*s.Keygen)
 	case s.Signing != nil && s.Signing.Live:
 		return "in a signing session"
 	case s.Round.Step != "waiting":
@@ -311,6 +333,9 @@ func (n *Network) examine(ctx context.Context) error {
 		if err := n.back(ctx, i); err != nil {
 			return err
 		}
+		if err := n.sameKey(ctx, i); err != nil {
+			return err
+		}
 	}
 	var all []*process
 	for _, c := range n.custodians {
@@ -339,6 +364,6 @@ func (k *killer) summary(err error) {
 	if err != nil {
 		verdict = "FAILED: " + err.Error()
 	}
-	k.n.say("kill -9: %d kills, %d times two at once, seed %d, %.0f s; slowest way back %.1f s; %d withdrawals; victims were: %s; %s",
-		k.kills, k.pairs, k.n.o.Seed, time.Since(k.began).Seconds(), k.slow.Seconds(), k.n.wanted(), strings.Join(stages, ", "), verdict)
+	k.n.say("kill -9: %d kills, %d of them before there was a key, %d times two at once, seed %d, %.0f s; slowest way back %.1f s; %d withdrawals; victims were: %s; %s",
+		k.kills, k.keyed, k.pairs, k.n.o.Seed, time.Since(k.began).Seconds(), k.slow.Seconds(), k.n.wanted(), strings.Join(stages, ", "), verdict)
 }

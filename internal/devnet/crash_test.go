@@ -4,8 +4,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
 
 	"conclave/node"
@@ -66,4 +68,17 @@ func TestLastWords(t *testing.T) {
 	require.Equal(t, "alert late", n.lastWords(0))
 	write("panic: our own bug\n")
 	require.Equal(t, "panic: our own bug", n.lastWords(0))
+}
+
+// TestStagesOfTheCeremony: each has a name of its own, so that a run shows where in the ceremony its kills fell.
+func TestStagesOfTheCeremony(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range []node.KeygenStatus{
+		{Missing: []common.Address{{1}}, Round: 2, Rounds: 4}, {Rounds: 4}, {Round: 1, Rounds: 4}, {Round: 3, Rounds: 4}, {Round: 4, Rounds: 4}, {Round: 4, Rounds: 4, Done: true},
+	} {
+		name := keygenStage(s)
+		require.True(t, strings.HasPrefix(name, makingKey), name)
+		require.False(t, seen[name], name)
+		seen[name] = true
+	}
 }

@@ -122,6 +122,9 @@ func (n *Network) initHome(ctx context.Context, i int, c *custodian, relayKey st
 		return err
 	}
 	c.address = crypto.PubkeyToAddress(key.PublicKey)
+	if n.o.Kills > 0 {
+		return n.stock(i, cfg, c.address, []byte(hex.EncodeToString(secret)))
+	}
 	return nil
 }
 

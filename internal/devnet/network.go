@@ -133,13 +133,11 @@ func (n *Network) run(ctx context.Context) error {
 		return err
 	}
 	n.say("%d custodians answer; they make their key together", n.o.Nodes)
-	keygen := time.Now()
-	payer, err := n.founded(ctx, n.showKeygen())
+	k, err := n.makeKey(ctx)
 	if err != nil {
 		return err
 	}
-	n.payer, n.keygen = payer, time.Since(keygen)
-	n.say("key generated in %.1f s; the payer is %s", n.keygen.Seconds(), payer)
+	n.say("key generated in %.1f s; the payer is %s", n.keygen.Seconds(), n.payer)
 	n.say("look inside with: %s status --home %s; every endpoint stands in %s", n.bin, n.custodians[0].home, filepath.Join(n.dir, "devnet.json"))
 	if err := n.fund(ctx); err != nil {
 		return fmt.Errorf("fund the payer: %w", err)
@@ -148,9 +146,24 @@ func (n *Network) run(ctx context.Context) error {
 		return err
 	}
 	if n.o.Kills > 0 {
-		return n.crash(ctx, background, failed)
+		return k.crash(ctx, background, failed)
 	}
 	return n.watch(ctx, failed)
+}
+
+// makeKey waits until the custodians have their key. Who kills them begins with it; without kills there is nobody.
+func (n *Network) makeKey(ctx context.Context) (k *killer, err error) {
+	began := time.Now()
+	var payer common.Address
+	if n.o.Kills == 0 {
+		payer, err = n.founded(ctx, n.showKeygen())
+	} else if k, err = n.newKiller(); err == nil {
+		if payer, err = k.ceremony(ctx); err != nil {
+			k.summary(err)
+		}
+	}
+	n.payer, n.keygen = payer, time.Since(began)
+	return k, err
 }
 
 // begin starts the world, prepares the homes and launches the custodians.
