@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants matrix fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign bench-devnet bench-idle bench-replay bench-drift ci
+.PHONY: test race lint build generate mutants matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign bench-devnet bench-idle bench-replay bench-drift ci
 
 test:
 	go test ./...
@@ -27,6 +27,11 @@ fuzz:
 # What operators and fuses may do, in every state of the agreement; a day's tests hold some of it.
 matrix:
 	go test ./internal/scenario -run TestActionsInEveryState -scenario.matrix
+
+# What one signer can do wrong, all of it, in committees of four and seven; an hour. `make liar MEMBERS=4` takes minutes.
+MEMBERS ?= 0
+liar:
+	go test ./tss -run 'TestALiar$$' -tss.liar -tss.liar.n $(MEMBERS) -v -timeout 4h
 
 # Each rule broken once; all of them take a quarter of an hour.
 mutants:

@@ -123,6 +123,10 @@ func (s *session) unfit() *Outcome {
 // believeAbort turns another participant's abort into an outcome, or nil when the participants first compare for whom they
 // wait. Proof convicts; the rest only ends the waiting.
 func (s *session) believeAbort(from common.Address, n abortNotice) *Outcome {
+	if _, spoke := s.waiting[from]; spoke && Ending(n.Kind) == TimedOut {
+		s.drops.add(DropDuplicate) // reading what is at hand costs a second in a large committee
+		return nil
+	}
 	convicts := func(ev Evidence) error { return ev.Verify(s.network) }
 	if s.judge != nil {
 		convicts = s.judge

@@ -66,6 +66,23 @@ func (l *liar) speak(to common.Address, frame []byte) [][]byte {
 	return l.lie.frame(l, to, env)
 }
 
+// unseen is another's message as the liar's own engine reads it: an engine that saw its lie in an echo would end the session.
+func (l *liar) unseen(key *ecdsa.PrivateKey, env Envelope) []byte {
+	entries, err := parseEcho(env.Payload)
+	if env.Header.Type != typeEcho || err != nil {
+		return env.frame()
+	}
+	for i, e := range entries {
+		if e.From == l.self {
+			mine := l.now[slot{env.Header.Round, e.Type, common.Address{}, common.Address{}}]
+			entries[i].Payload, entries[i].Sig = mine.Header.Payload, mine.Sig
+		}
+	}
+	env, err = seal(key, testNetwork, env.Header, encodeEcho(entries))
+	require.NoError(l.t, err)
+	return env.frame()
+}
+
 // others are the members that it lies to, in one order.
 func (l *liar) others() []common.Address {
 	return slices.DeleteFunc(slices.Clone(l.members), func(a common.Address) bool { return a == l.self })
@@ -147,6 +164,7 @@ func newStage(t *testing.T, n int, seed uint64, what lie) *stage {
 			env, err := parseFrame(frame)
 			require.NoError(t, err)
 			s.liar.heard = append(s.liar.heard, env)
+			return [][]byte{s.liar.unseen(keys[from], env)}
 		}
 		return [][]byte{frame}
 	}
