@@ -14,8 +14,8 @@ import (
 	"conclave/quorum/batch"
 )
 
-// succeed decides an epoch 2 in which member 3 gives way to somebody with another key, whose number is 4.
-func (l *lab) succeed() quorum.UncheckedDecision {
+// replaceLast decides an epoch 2 in which member 3 gives way to somebody with another key, whose number is 4.
+func (l *lab) replaceLast() quorum.UncheckedDecision {
 	t := l.t
 	key := testKey("member", 9)
 	members := slices.Clone(l.genesis.Members[:3])
@@ -62,7 +62,7 @@ func TestEvidenceIsOfTheEpochThatItNames(t *testing.T) {
 		}
 		return ledger.Evidence{Kind: ledger.EvidenceVotes, Member: l.address(who), First: say(1), Second: say(2)}
 	}
-	d := l.succeed()
+	d := l.replaceLast()
 	for name, c := range map[string]struct {
 		e     ledger.Evidence
 		holds bool
@@ -97,7 +97,7 @@ func TestEvidenceIsOfTheEpochThatItNames(t *testing.T) {
 // TestSuccessionsProveThemselves: a committee is made by the one before it, or by nobody.
 func TestSuccessionsProveThemselves(t *testing.T) {
 	l := newLab(t)
-	d := l.succeed()
+	d := l.replaceLast()
 	good := hexutil.Encode(marshal(d))
 	rosters, err := successions(l.genesis, []string{good})
 	require.NoError(t, err)
