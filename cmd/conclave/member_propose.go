@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -107,7 +109,7 @@ func proposeVerb(env *cli.Env, use, short string, args cobra.PositionalArgs, how
 				reason = why
 			}
 			change := quorum.NewMemberChange(members, reason)
-			a, err := next(c, change)
+			a, err := s.place(c, change)
 			if err != nil {
 				return err
 			}
@@ -121,6 +123,41 @@ func proposeVerb(env *cli.Env, use, short string, args cobra.PositionalArgs, how
 	s.register(cmd)
 	cmd.Flags().StringVar(&why, "reason", "", "why, in words; the others read it (default: who comes and goes)")
 	return cmd
+}
+
+// place is the action of a change: the one that operators sign already, when it is the same change, else one behind every change
+// that is carried out, so that it takes its place. Only what q operators signed counts: one alone cannot use serials up.
+func (s *source) place(c node.CommitteeView, change quorum.MemberChange) (quorum.Action, error) {
+	a, err := next(c, change)
+	if err != nil || s.genesis != "" {
+		return a, err
+	}
+	list, _, err := ask[[]node.ProposalView](s.target, "governance_proposals")
+	if err != nil {
+		return a, err
+	}
+	var same []quorum.Action
+	for _, p := range list {
+		if p.Change == nil {
+			continue
+		}
+		_, open, err := s.held(c, p.Hash.Hex(), quorum.ActionMembers)
+		if err != nil {
+			return a, err
+		}
+		if bytes.Equal(open.Body, a.Body) && open.Epoch == a.Epoch && open.Policy == a.Policy {
+			same = append(same, open)
+		} else if len(p.Signed) >= p.Need {
+			a.Serial = max(a.Serial, open.Serial+1)
+		}
+	}
+	slices.SortFunc(same, func(x, y quorum.Action) int { return cmp.Compare(x.Serial, y.Serial) })
+	for _, open := range same {
+		if open.Serial >= a.Serial {
+			return open, nil
+		}
+	}
+	return a, nil
 }
 
 // propose signs and hands in, or says what is to be signed. Away from any network, what was signed is printed.
@@ -170,7 +207,7 @@ func tellChange(b *strings.Builder, now quorum.Roster, change quorum.MemberChang
 	}
 	if len(leaves) > 0 {
 		fmt.Fprintf(b, "  %d old shares remain the key: the members destroy theirs and say so, which nobody can check, and copies in backups still count.\n"+
-			"  Whoever leaves for a cause calls for a new key and a sweep of the funds to it, which this version does not carry out\n", now.Q())
+			"  A removal for cause needs a new key and a sweep of the funds to it: this version does neither\n", now.Q())
 	}
 }
 
