@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
 
+	"conclave/internal/devnet/devkeys"
 	"conclave/quorum"
 )
 
@@ -21,6 +22,7 @@ type handover struct {
 	// change lets a test ask for something else at one member.
 	change map[common.Address]func(*ReshareRequest)
 	saved  map[common.Address]*KeyShare
+	fresh  int // the first set of preparameters that the new members use; the fixtures have 0 to 3
 }
 
 type reshareResult struct {
@@ -38,7 +40,7 @@ func handoverOf(t testing.TB, h *hub, old []*KeyShare, dealers, members []int, q
 		slices.SortFunc(out, common.Address.Cmp)
 		return out
 	}
-	hd := &handover{hub: h, shares: map[common.Address]*KeyShare{}, saved: map[common.Address]*KeyShare{}, request: ReshareRequest{
+	hd := &handover{hub: h, fresh: 4, shares: map[common.Address]*KeyShare{}, saved: map[common.Address]*KeyShare{}, request: ReshareRequest{
 		Session: sessionOf(t.Name()), Public: first.public, OldEpoch: first.epoch, OldMembers: first.members, OldThreshold: first.threshold,
 		Dealers: ids(dealers), Epoch: first.epoch + 1, Members: ids(members), Threshold: q,
 	}, change: map[common.Address]func(*ReshareRequest){}}
@@ -52,7 +54,7 @@ func (hd *handover) everyone() []common.Address {
 	return distinctAscending(hd.request.Dealers, hd.request.Members)
 }
 
-// run lets everyone ask at once. Set 4 on of the development preparameters are fresh: the fixtures have the first four.
+// run lets everyone ask at once.
 func (hd *handover) run(t testing.TB) map[common.Address]reshareResult {
 	everyone := hd.everyone()
 	saves := make([]*KeyShare, len(everyone))
@@ -60,7 +62,7 @@ func (hd *handover) run(t testing.TB) map[common.Address]reshareResult {
 		req := hd.request
 		req.Share = hd.shares[m]
 		if at := slices.Index(req.Members, m); at >= 0 {
-			req.PreParams = devPreParams(t, 4*int(req.OldEpoch)+at)
+			req.PreParams = devPreParams(t, (hd.fresh+at)%devkeys.Count)
 			req.Save = func(s *KeyShare) error { saves[i] = s; return nil }
 		}
 		if change := hd.change[m]; change != nil {
@@ -228,5 +230,35 @@ func mixedDoNotSign(t testing.TB, h *hub, old, new []*KeyShare) {
 		for _, c := range o.Culprits {
 			require.Equal(t, crossed.self, c)
 		}
+	}
+}
+
+// The key moves through every kind of change, one after the other: the address stays, each committee signs, and no old shares
+// sign with new ones. Some minutes.
+func TestMemberChanges(t *testing.T) {
+	if !*everyReshare {
+		t.Skip("make reshare runs it")
+	}
+	h, _ := newHub(t, 8)
+	shares := testShares(t)
+	for i, c := range []struct {
+		name             string
+		dealers, members []int
+		fresh            int
+	}{
+		{"4 to 5: one is added", []int{0, 1, 2}, []int{0, 1, 2, 3, 4}, 4},
+		{"5 to 4: one is removed, and all deal", []int{0, 1, 2, 3, 4}, []int{0, 1, 2, 4}, 9},
+		{"4 to 4: one is replaced, and deals", []int{1, 2, 4}, []int{0, 1, 2, 5}, 13},
+		{"4 to 4: fresh shares", []int{0, 2, 5}, []int{0, 1, 2, 5}, 17},
+		{"4 to 4: half is replaced", []int{0, 1, 5}, []int{0, 1, 6, 7}, 21},
+	} {
+		hd := handoverOf(t, h, shares, c.dealers, c.members, quorum.Members(make([]common.Address, len(c.members))).Q())
+		hd.request.Session[0] ^= byte(i)
+		hd.fresh = c.fresh
+		t.Log(c.name)
+		next := hd.succeeds(t)
+		hd.canarySigns(t, next)
+		mixedMakeNoKey(t, shares, next)
+		shares = next
 	}
 }
