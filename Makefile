@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign bench-devnet bench-idle bench-replay bench-drift ci
+.PHONY: test race lint build generate mutants matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-idle bench-replay bench-drift ci
 
 test:
 	go test ./...
@@ -66,6 +66,12 @@ SEED ?=
 campaign:
 	bash .ci/campaign agreement $(SCHEDULES) $(SEED)
 	bash .ci/campaign twins $(TWINS) $(SEED)
+
+# Seeds of whole custodians, from SEED on, each played PLAYS times: each must have one trace, to the last message.
+SEEDS ?= 10
+PLAYS ?= 10
+repeat:
+	go test -tags memo ./internal/campaign -run 'TestRepeat$$' -timeout 0 -v -campaign.seed=$(or $(SEED),1) -campaign.schedules=$(SEEDS) -campaign.repeat=$(PLAYS)
 
 bench-devnet:
 	go run ./cmd/bench devnet

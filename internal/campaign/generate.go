@@ -24,6 +24,7 @@ func Generate(seed uint64) string { return generate(seed, moreSteps) }
 func generate(seed uint64, more int) string {
 	g := &generator{dice: rand.New(rand.NewPCG(seed, 0)), left: map[string]int{}, asked: map[string]bool{}, owed: []string{"alice", "bob", "carol"}}
 	g.line("# Seed %d.", seed)
+	g.line("turns %d", seed%(1<<31))
 	g.line("nodes %d", members)
 	if g.one(3) {
 		// Another history of one account, from its first row on: one that changed later would stop who sees both.

@@ -53,6 +53,11 @@ func weather() []command {
 		}
 	}
 	return []command{
+		{"turns SEED", true, func(p *player, a args) error {
+			n, err := a.number("SEED")
+			p.cfg.Turns = uint64(n)
+			return err
+		}},
 		{"storm SEED loses LOSS percent and doubles TWICE percent and delays up to DELAY", false, storm},
 		{"storm ends", false, func(p *player, _ args) error { p.w.Storm(simnet.Storm{}); return nil }},
 		{"clock of N is DURATION ahead", false, skew(1)},

@@ -9,14 +9,18 @@
 // What it promises. Nothing here is a stand-in for a rule: ledgers are bbolt files with all their syncs, and a custodian that
 // is killed closes nothing by its own will. Signing is ideal unless Config.Shares is set: the frames go over the wire, a
 // signature comes of warrants of one session and of all its signers alone, and only the mathematics is left out. No sockets, and only
-// package time's clock: inside a testing/synctest bubble an hour of waiting costs nothing, while computing takes no time.
+// package time's clock: inside a testing/synctest bubble an hour of waiting costs nothing, while computing takes no time. Nothing
+// happens at a moment at which something else does, so a world whose signing is ideal runs one way: each message is delivered, each
+// goroutine of a custodian that was woken acts, at a moment of virtual time that is given to nobody else, and time passes
+// when all that it led to has ended. Who of several is first is drawn from Config.Turns.
 //
 // What you owe it. Make the World inside the bubble that uses it, call it from one goroutine, and Close it before the
 // bubble ends.
 //
 // What will hurt you. The key is published and the network is born founded: the ceremony is package tss's to test. Each link has
-// a latency of its own, and Config.Stagger gives each custodian moments of its own, so that little happens at one moment;
-// of what does, the order is the scheduler's, so a run is not repeatable to the byte: expect outcomes, never exact times. A power cut is a
+// a latency of its own, and Config.Stagger keeps apart what custodians do every second. What a custodian's goroutines do to each
+// other at the very same moment does not come up: the race detector and real processes are for that. A goroutine that is
+// new in package node takes a turn (node.Turns) when it is woken, and what leaves a map leaves sorted, or runs differ. A power cut is a
 // model of a disk: the database as its last sync left it, and any part of the commit that was interrupted.
 //
 // Which invariant is compared where. "Disk" is what a node's own check command runs too, ledger's CheckBooks, CheckProtocol and

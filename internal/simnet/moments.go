@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"encoding/binary"
 	"hash/fnv"
 	"maps"
 	"sync"
@@ -9,12 +10,12 @@ import (
 	"conclave/node"
 )
 
-// How long a goroutine takes from being woken to acting: at least so long, and at most twice as long, by its name. A core's tasks
-// are many.
+// How long a goroutine takes from being woken to acting: a microsecond or two, doubled up to so many times. A core has many
+// tasks and takes each soon; whoever else was woken by one of them acts before the next of them, or long after.
 const (
-	coreTurn  = 2 * time.Microsecond
-	otherTurn = 300 * time.Microsecond
-	maxTaken  = 1 << 12 // moments that are remembered before those that have passed are forgotten
+	coreDoubles  = 2
+	otherDoubles = 9
+	maxTaken     = 1 << 12 // moments that are remembered before those that have passed are forgotten
 )
 
 // moments hands out moments of virtual time, each of them once. Time passes in a synctest bubble only when everybody waits; so
@@ -41,16 +42,20 @@ func (m *moments) take(wanted time.Time) time.Time {
 	return time.Unix(0, at)
 }
 
-// turns gives each goroutine of a process its own way from being woken to acting.
+// turns gives each goroutine of a process its own way from being woken to acting, another one each time: by Config.Turns, its name
+// and the time.
 func (w *World) turns(process string) node.Turns {
 	return func(who string) func() {
-		base := otherTurn
+		doubles := uint64(otherDoubles)
 		if who == "core" {
-			base = coreTurn
+			doubles = coreDoubles
 		}
-		h := fnv.New32a()
+		now := time.Now()
+		h := fnv.New64a()
+		_, _ = h.Write(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, w.cfg.Turns), uint64(now.UnixNano())))
 		_, _ = h.Write([]byte(process + "/" + who))
-		at := w.moments.take(time.Now().Add(base + time.Duration(h.Sum32())%base))
+		dice := stir(h.Sum64())
+		at := w.moments.take(now.Add(time.Duration(1000+dice%1000) << ((dice >> 32) % (doubles + 1))))
 		return func() { time.Sleep(time.Until(at)) }
 	}
 }

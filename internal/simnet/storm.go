@@ -28,8 +28,11 @@ func (s Storm) dice(purpose byte, m memnet.Message) uint64 {
 	for _, part := range [][]byte{head, m.From[:], m.To[:], []byte(m.Name), m.Data} {
 		_, _ = h.Write(part)
 	}
-	// The low bits of FNV follow too closely from the last bytes.
-	x := h.Sum64()
+	return stir(h.Sum64())
+}
+
+// stir mixes a sum of FNV, whose low bits follow too closely from the last bytes.
+func stir(x uint64) uint64 {
 	x ^= x >> 31
 	x *= 0x9e3779b97f4a7c15
 	return x ^ x>>29

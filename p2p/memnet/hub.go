@@ -68,7 +68,8 @@ type Record struct {
 type Options struct {
 	// Serial makes each node handle one message at a time, in order of arrival: less like a network, more repeatable.
 	Serial bool
-	// Due may move the moment at which a message is due to a later one: a test that wants no two at one moment; nil moves none.
+	// Due may move the moment at which a message is due, or a call over a broken link ends, to a later one: a test that wants no
+	// two at one moment; nil moves none. It is called with the hub locked.
 	Due func(time.Time) time.Time
 }
 
