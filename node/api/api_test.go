@@ -328,6 +328,19 @@ func TestThePageEscapesWhatItShows(t *testing.T) {
 	require.NotContains(t, body, "ZgotmplZ", "the style is let through")
 }
 
+// The page tells the making of the key from its handing on.
+func TestThePageShowsWhichCeremonyRuns(t *testing.T) {
+	d := open(t)
+	page := func(k *node.KeygenStatus) string {
+		d.node.status.Keygen = k
+		_, _, body := d.request(t, "GET", "/", "", nil)
+		return body
+	}
+	require.NotContains(t, page(nil), "round 2 of 5")
+	require.Contains(t, page(&node.KeygenStatus{Epoch: 1, Round: 2, Rounds: 5}), "<h2>Key generation</h2>\n<p>attempt 0, round 2 of 5</p>")
+	require.Contains(t, page(&node.KeygenStatus{Epoch: 7, Change: &common.Hash{1}}), "<h2>Change of members: epoch 7</h2>")
+}
+
 func TestCoins(t *testing.T) {
 	for wei, want := range map[string]string{
 		"0": "0", "1": "0.000000000000000001", "1000000000000000000": "1", "1500000000000000000": "1.5", "123000000000000000000": "123",

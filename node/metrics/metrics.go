@@ -174,7 +174,7 @@ func (e emit) node(s node.Status) {
 	e.put("height", float64(s.Height))
 	e.put("agreement_round", float64(s.Round.Round))
 	e.flag("halted", s.Halted)
-	e.flag("founded", s.Keygen == nil)
+	e.flag("founded", s.Keygen == nil || s.Keygen.Change != nil)
 	if s.Signing != nil {
 		e.put("signing_attempt", float64(s.Signing.Attempt))
 		e.put("signing_ready", float64(len(s.Signing.Ready)))

@@ -74,6 +74,15 @@ func TestEveryMetricOfTheCatalogueIsExported(t *testing.T) {
 	require.True(t, got["conclave_go_goroutines"])
 }
 
+// A committee whose key is handed on has one all the while.
+func TestAChangeOfMembersIsNoFounding(t *testing.T) {
+	src := full()
+	src.s.Keygen = &node.KeygenStatus{Change: &common.Hash{1}}
+	require.Contains(t, scrape(t, src), "conclave_founded 1")
+	src.s.Keygen.Change = nil
+	require.Contains(t, scrape(t, src), "conclave_founded 0")
+}
+
 func scrape(t *testing.T, src Source) string {
 	t.Helper()
 	h, err := Handler(src)
