@@ -292,7 +292,7 @@ func (f *ceremony) recall(c *core, m transcriptMsg) error {
 		return fmt.Errorf("share of a transcript that this node signed: %w", err)
 	}
 	f.key = &tss.Key{Share: share, Transcript: m.Transcript, Signatures: m.Signatures}
-	f.leaveSession() // it joined alone: the others hold this key and make no other
+	f.leaveSession(errEndShown) // it joined alone: the others hold this key and make no other
 	c.log.Info("key recalled", zap.Stringer("payer", share.Payer()))
 	return nil
 }
@@ -323,7 +323,7 @@ func (f *ceremony) adopt(c *core, action quorum.MembersAction) {
 	}
 	action.Change = nil // the operators' word is added when a batch is made
 	f.action = &action
-	f.leaveSession()
+	f.leaveSession(errEndShown)
 	f.tell(c, signMsg{signFounding, marshal(action)})
 	c.maybeBegin(c.now())
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 
 	"github.com/ethereum/go-ethereum/common"
 	"go.uber.org/zap"
@@ -9,15 +10,22 @@ import (
 	"conclave/quorum"
 )
 
+// Why a session of the ceremony is left before its end.
+var (
+	errBeganAnew = errors.New("a member began anew")
+	errEndShown  = errors.New("another member showed how the ceremony ended")
+	errOver      = errors.New("the session is over") // told to nobody
+)
+
 // attempted is a session of the ceremony while it runs.
 type attempted struct {
 	joined  map[common.Address]common.Hash // nonces that its members called with
 	session context.Context                // ends when it is left
-	leave   context.CancelFunc
+	leave   context.CancelCauseFunc
 }
 
 func newAttempted(ctx context.Context, joined map[common.Address]common.Hash) attempted {
-	session, leave := context.WithCancel(ctx)
+	session, leave := context.WithCancelCause(ctx)
 	return attempted{joined, session, leave}
 }
 
@@ -26,13 +34,13 @@ func newAttempted(ctx context.Context, joined map[common.Address]common.Hash) at
 func (f *ceremony) lose(c *core, s quorum.Signed[quorum.Ceremony]) {
 	if nonce, in := f.joined[s.Signer()]; in && nonce != s.Body().Nonce {
 		c.log.Info("session of the ceremony is given up: a member began anew", zap.Uint64("attempt", f.attempt), zap.Stringer("member", s.Signer()))
-		f.leaveSession()
+		f.leaveSession(errBeganAnew)
 	}
 }
 
 // leaveSession ends the session that runs, if one does.
-func (f *ceremony) leaveSession() {
+func (f *ceremony) leaveSession(why error) {
 	if f.running {
-		f.leave()
+		f.leave(why)
 	}
 }

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -48,6 +50,7 @@ func TestASessionIsLeftWhenAMemberBeginsAnew(t *testing.T) {
 		l := ceremonyLab(t)
 		l.called(1, c.attempt, c.nonce)
 		require.Equal(t, c.ends, l.left(), name)
+		require.Equal(t, c.ends, errors.Is(context.Cause(l.ceremony.session), errBeganAnew), name)
 		require.EqualValues(t, 3, l.ceremony.attempt, "%s: the next attempt begins when this one has ended", name)
 		l.ceremony.running = false // ended: what comes now is about the next attempt
 		l.ceremony.finding = true  // which would look for preparameters

@@ -44,7 +44,7 @@ func (f *ceremony) maybeRun(c *core) {
 	}
 	leave := f.leave
 	c.spawn(func() {
-		defer leave()
+		defer leave(errOver)
 		key, out := run()
 		c.post(func() { f.ended(c, key, out) })
 	})
