@@ -20,7 +20,7 @@ const (
 	keygenShare    = 5 // one kill in so many is meant for the ceremony
 	keygenPause    = 6 * time.Second
 	keygenCalm     = 25 * time.Second
-	keygenPatience = 5 * time.Minute // there is a key this long after the last of these kills, or something is wrong
+	keygenPatience = 15 * time.Minute // there is a key this long after the last of these kills, or something is wrong; many times what it takes, for busy machines
 )
 
 // ceremony waits until the custodians have a key, and kills them meanwhile: all of them must take part in it, so each kill
