@@ -17,13 +17,13 @@ import (
 // bench is one machine under test among members whose statements the test signs.
 type bench struct {
 	*Attempts
-	t       *testing.T
+	t       testing.TB
 	s       *sim
 	members quorum.Members
 	now     time.Time
 }
 
-func newBench(t *testing.T, self int) *bench {
+func newBench(t testing.TB, self int) *bench {
 	s := newSim(t, 4, 1, nil)
 	b := &bench{t: t, s: s, members: s.members, now: s.now}
 	b.Attempts = NewAttempts(AttemptsConfig{Network: testNetwork, Epoch: 1, Self: s.members[self], Members: s.members})
