@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -11,6 +12,7 @@ import (
 
 	"conclave/ledger"
 	"conclave/quorum"
+	"conclave/quorum/batch"
 )
 
 // changeTo is a change of members that operators signed.
@@ -72,6 +74,34 @@ func TestChangeOfMembersIsShown(t *testing.T) {
 	require.Contains(t, v.Waits, "given up")
 
 	require.Nil(t, show(l.policyAction(400, 3, 0)).Change)
+}
+
+// What `member reject` signs ends a change that q operators signed: the rules in force once more, under a higher serial.
+func TestARejectionEndsTheChange(t *testing.T) {
+	l := newLab(t)
+	l.onPolicy = func(quorum.Policy) {}
+	p, err := l.core.propose(l.changeTo(append(slices.Clone(l.state.Roster.Members), newcomer(9)), 1, 0, 1, 2))
+	require.NoError(t, err)
+	require.NotNil(t, l.ceremony)
+	_, err = l.core.propose(l.policyAction(400, 2, 0, 1, 2))
+	require.NoError(t, err)
+	l.tickMembership(l.now().Add(time.Minute))
+	require.NotNil(t, l.ceremony, "it goes on until the other is decided")
+	for _, v := range l.views(l.state.Height, uint64(time.Now().UnixMilli())) {
+		l.pool.addView(v)
+	}
+	for _, open := range l.proposals {
+		open.tried = time.Time{}
+	}
+	b, ok := l.build()
+	require.True(t, ok)
+	require.Equal(t, batch.Policy, b.Kind)
+	ended := l.ceremony.ctx
+	require.NoError(t, l.hearDecision(l.decision(b)))
+	require.NotContains(t, l.proposals, p.hash)
+	l.tickMembership(l.now().Add(2 * time.Minute))
+	require.Nil(t, l.ceremony)
+	require.Error(t, ended.Err(), "what ran for it has ended")
 }
 
 // Who said that its old share is gone is listed beside who did not.
