@@ -12,6 +12,6 @@
 // The one rule of risk that stands here is the policy's governors: how much is paid within a time is a question to the
 // decided history and the batches' own time, and everybody answers it alike.
 //
-// This version decides PAYOUT batches of single-transaction lanes, the founding MEMBERS batch, and what operators decide:
+// This version decides PAYOUT batches of single-transaction lanes, MEMBERS batches, and what operators decide:
 // RESUME, POLICY and RESOLVE. CANCEL, SWEEP and releases are refused by name: what needs them waits.
 package batch
