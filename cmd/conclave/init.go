@@ -49,7 +49,7 @@ func newInit(env *cli.Env) *cobra.Command {
 	flags.StringVar(&f.relayKey, "relay-key-file", "", "file with the Relay's API key, mode 0600, to copy into the home")
 	flags.StringArrayVar(&f.multiaddrs, "multiaddr", nil, "where the others reach this node, like /ip4/203.0.113.7/tcp/9370; repeatable")
 	flags.Uint32Var(&f.vault.memory, "kdf-memory", 512, "memory in MiB that each guess of the vault's password costs, 64 to 2048")
-	flags.StringVar(&f.vault.preparams, "preparams", "", "file with preparameters that were made ahead; the published development sets work on devnets only")
+	flags.StringArrayVar(&f.vault.preparams, "preparams", nil, "file with preparameters that were made ahead, repeatable: one for each ceremony; the published development sets work on devnets only")
 	return cmd
 }
 

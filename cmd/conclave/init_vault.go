@@ -14,8 +14,8 @@ import (
 
 // vaultFlags is what init may be told of the vault.
 type vaultFlags struct {
-	memory    uint32 // MiB of Argon2id
-	preparams string // file with preparameters that were made ahead
+	memory    uint32   // MiB of Argon2id
+	preparams []string // files with preparameters that were made ahead
 }
 
 // params is the cost of guessing the password.
@@ -27,21 +27,21 @@ func (f vaultFlags) params() vault.Params {
 	return p
 }
 
-// read gives the preparameters that were made ahead, nil for none.
-func (f vaultFlags) read() (*tss.PreParams, error) {
-	if f.preparams == "" {
-		return nil, nil
+// read gives the preparameters that were made ahead: one set serves in one ceremony.
+func (f vaultFlags) read() (sets []*tss.PreParams, err error) {
+	for _, file := range f.preparams {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil, cli.With(cli.Usage, fmt.Errorf("preparameters: %w", err), "")
+		}
+		pre, err := tss.UnmarshalPreParams(raw)
+		clear(raw)
+		if err != nil {
+			return nil, cli.With(cli.Usage, fmt.Errorf("preparameters: %w", err), "leave --preparams out: keygen makes fresh ones")
+		}
+		sets = append(sets, pre)
 	}
-	raw, err := os.ReadFile(f.preparams)
-	if err != nil {
-		return nil, cli.With(cli.Usage, fmt.Errorf("preparameters: %w", err), "")
-	}
-	pre, err := tss.UnmarshalPreParams(raw)
-	clear(raw)
-	if err != nil {
-		return nil, cli.With(cli.Usage, fmt.Errorf("preparameters: %w", err), "leave --preparams out: keygen makes fresh ones")
-	}
-	return pre, nil
+	return sets, nil
 }
 
 // prepareVault makes the vault. Without a password there is nothing to seal with yet: the folder stays empty, and the first
@@ -51,7 +51,7 @@ func prepareVault(dir string, node common.Address, password []byte, f vaultFlags
 	if password == nil {
 		return os.Mkdir(dir, 0o700)
 	}
-	pre, err := f.read()
+	sets, err := f.read()
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,10 @@ func prepareVault(dir string, node common.Address, password []byte, f vaultFlags
 		return err
 	}
 	defer v.Close()
-	if pre != nil {
-		return v.PutPreParams(pre)
+	for _, pre := range sets {
+		if err := v.PutPreParams(pre); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ var errNobody = errors.New("no custodian answers")
 // anyone asks the custodians in turn until one answers.
 func (n *Network) anyone(ctx context.Context, into any, method string, args ...any) error {
 	err := errNobody
-	for _, c := range n.custodians {
+	for _, c := range n.all() {
 		if e := c.ask(ctx, into, method, args...); e == nil {
 			return nil
 		} else if ctx.Err() == nil {
@@ -76,7 +76,7 @@ func (n *Network) withdrawals(ctx context.Context) ([]node.WithdrawalView, error
 
 // answering waits until every custodian answers.
 func (n *Network) answering(ctx context.Context) error {
-	for _, c := range n.custodians {
+	for _, c := range n.all() {
 		for {
 			var s node.Status
 			err := c.ask(ctx, &s, "custodian_status")

@@ -130,7 +130,7 @@ func (n *Network) balances(ctx context.Context) error {
 	for _, r := range n.requests {
 		users[r.user] = true
 	}
-	for i, c := range n.custodians {
+	for i, c := range n.all() {
 		for user := range users {
 			var a node.AccountView
 			if err := c.ask(ctx, &a, "custodian_account", user); err != nil {

@@ -58,10 +58,6 @@ func freePorts(n int) ([]int, error) {
 
 // prepare makes homes as operators do: init, one document, join, sign, verify.
 func (n *Network) prepare(ctx context.Context) error {
-	ports, err := freePorts(2 * n.o.Nodes)
-	if err != nil {
-		return err
-	}
 	relayKey := n.o.RelayKeyFile
 	if relayKey == "" {
 		relayKey = filepath.Join(n.dir, "relay.key")
@@ -71,9 +67,9 @@ func (n *Network) prepare(ctx context.Context) error {
 	}
 	group, inner := errgroup.WithContext(ctx)
 	for i := range n.o.Nodes {
-		c := &custodian{
-			home: filepath.Join(n.dir, fmt.Sprintf("custodian-%d", i)), operator: filepath.Join(n.dir, fmt.Sprintf("operator-%d.key", i)),
-			password: filepath.Join(n.dir, fmt.Sprintf("password-%d", i)), p2p: ports[2*i], api: fmt.Sprintf("http://127.0.0.1:%d", ports[2*i+1]),
+		c, err := n.newCustodian(i)
+		if err != nil {
+			return err
 		}
 		n.custodians = append(n.custodians, c)
 		group.Go(func() error { return n.initHome(inner, i, c, relayKey) })
@@ -82,6 +78,18 @@ func (n *Network) prepare(ctx context.Context) error {
 		return err
 	}
 	return n.found(ctx)
+}
+
+// newCustodian chooses where custodian i lives and listens.
+func (n *Network) newCustodian(i int) (*custodian, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	return &custodian{
+		home: filepath.Join(n.dir, fmt.Sprintf("custodian-%d", i)), operator: filepath.Join(n.dir, fmt.Sprintf("operator-%d.key", i)),
+		password: filepath.Join(n.dir, fmt.Sprintf("password-%d", i)), p2p: ports[0], api: fmt.Sprintf("http://127.0.0.1:%d", ports[1]),
+	}, nil
 }
 
 // initHome runs `conclave init` for one operator and fills in what init leaves to people.
@@ -93,17 +101,18 @@ func (n *Network) initHome(ctx context.Context, i int, c *custodian, relayKey st
 	if err := os.WriteFile(c.password, []byte(hex.EncodeToString(secret)+"\n"), 0o600); err != nil {
 		return err
 	}
-	preparams := filepath.Join(n.dir, fmt.Sprintf("preparams-%d", i))
-	if err := os.WriteFile(preparams, devkeys.Set(i), 0o600); err != nil {
-		return err
-	}
-	_, err := call(ctx, n.bin, "init", "--home", c.home, "--new-operator-key", c.operator, "--name", fmt.Sprintf("custodian-%d", i),
+	args := []string{"init", "--home", c.home, "--new-operator-key", c.operator, "--name", fmt.Sprintf("custodian-%d", i),
 		"--password-file", c.password, "--relay-key-file", relayKey, "--multiaddr", fmt.Sprintf("/ip4/%s/tcp/%d", n.host(i), c.p2p),
-		"--preparams", preparams, "--kdf-memory", "64")
-	if err != nil {
-		return err
+		"--kdf-memory", "64"}
+	for _, set := range n.preparams(i) {
+		file := filepath.Join(n.dir, fmt.Sprintf("preparams-%d", set))
+		if err := os.WriteFile(file, devkeys.Set(set), 0o600); err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(file) }()
+		args = append(args, "--preparams", file)
 	}
-	if err := os.Remove(preparams); err != nil {
+	if _, err := call(ctx, n.bin, args...); err != nil {
 		return err
 	}
 	cfg, err := config.Read(c.home)
@@ -205,8 +214,9 @@ func (n *Network) launch() error {
 }
 
 // launchOne starts one custodian, or starts it again.
-func (n *Network) launchOne(i int) error {
-	c := n.custodians[i]
+func (n *Network) launchOne(i int) error { return n.launchIt(i, n.all()[i]) }
+
+func (n *Network) launchIt(i int, c *custodian) error {
 	begin := func() error {
 		bin, verb := n.program(i)
 		p, err := start(bin, n.logFile(i), verb, "--home", c.home, "--password-file", c.password, "--exit-with-parent")
@@ -222,7 +232,7 @@ func (n *Network) launchOne(i int) error {
 	if n.o.Launch == nil {
 		err = begin()
 	} else {
-		err = n.o.Launch(n.seat(i), begin)
+		err = n.o.Launch(n.seat(i, c), begin)
 	}
 	if err != nil {
 		return fmt.Errorf("start custodian %d: %w", i, err)
@@ -235,8 +245,8 @@ func (n *Network) logFile(i int) string {
 	return filepath.Join(n.dir, fmt.Sprintf("custodian-%d.log", i))
 }
 
-func (n *Network) seat(i int) Seat {
-	s := Seat{Index: i, Answers: strings.TrimPrefix(n.custodians[i].api, "http://")}
+func (n *Network) seat(i int, c *custodian) Seat {
+	s := Seat{Index: i, Answers: strings.TrimPrefix(c.api, "http://")}
 	for _, url := range []string{pick(n.o.RPCs, i, n.chainURL), pick(n.o.Relays, i, n.world.relay)} {
 		s.Reaches = append(s.Reaches, strings.TrimPrefix(url, "http://"))
 	}

@@ -38,6 +38,8 @@ type Network struct {
 	keygen     time.Duration
 	firstPaid  time.Duration
 
+	epochs  uint64    // that ruled by the end of a member change
+	pids    []int     // of custodians that this program ended on purpose
 	namedBy []string  // who holds evidence against the liar
 	waited  time.Time // for more of them to
 
@@ -147,6 +149,13 @@ func (n *Network) run(ctx context.Context) error {
 	}
 	if n.o.Kills > 0 {
 		return k.crash(ctx, background, failed)
+	}
+	if n.o.Scenario == ScenarioMembers {
+		go func() {
+			if err := n.changeMembers(background); err != nil && background.Err() == nil {
+				failed <- fmt.Errorf("member change: %w", err)
+			}
+		}()
 	}
 	return n.watch(ctx, failed)
 }
@@ -307,7 +316,7 @@ func (n *Network) writeState(paid int) error {
 	if n.payer != (common.Address{}) {
 		s.Payer = &n.payer
 	}
-	for _, c := range n.custodians {
+	for _, c := range n.all() {
 		s.RPC = append(s.RPC, c.api)
 		s.Custodians = append(s.Custodians, stateCustodian{c.home, c.process().cmd.Process.Pid, c.address.Hex()})
 	}

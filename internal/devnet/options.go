@@ -59,9 +59,11 @@ type Seat struct {
 // Scenarios are what a network goes through while users withdraw.
 const (
 	ScenarioLiar = "liar" // one custodian lies whenever it signs; the others name it
+	// ScenarioMembers changes who rules: a fifth custodian joins, one leaves, one is replaced.
+	ScenarioMembers = "member-change"
 )
 
-func scenarios() []string { return []string{ScenarioLiar} }
+func scenarios() []string { return []string{ScenarioLiar, ScenarioMembers} }
 
 // Bounds of a local network.
 const (
@@ -99,6 +101,8 @@ func (o Options) Validate() error {
 		return errors.New("--scenario needs the devnet's own Relay and chain, and no --kills")
 	case o.Scenario == ScenarioLiar && (o.Nodes < 4 || o.Withdrawals < 1):
 		return errors.New("--scenario liar: want four custodians or more, and a withdrawal")
+	case o.Scenario == ScenarioMembers && (o.Nodes != 4 || o.Withdrawals < 1):
+		return errors.New("--scenario member-change: begins with four custodians, and a withdrawal")
 	case o.Network == "":
 		return errors.New("--network: a name is needed")
 	}

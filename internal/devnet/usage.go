@@ -46,7 +46,7 @@ func parseStat(stat string) (Usage, error) {
 func (n *Network) cpu(paid int) map[string]any {
 	var total float64
 	var rss []int64
-	for _, c := range n.custodians {
+	for _, c := range n.all() {
 		u, err := UsageOf(c.process().cmd.Process.Pid)
 		if err != nil {
 			continue

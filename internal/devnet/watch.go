@@ -52,7 +52,7 @@ func (n *Network) watch(ctx context.Context, failed chan error) error {
 		}
 		p = next
 		n.show(p)
-		if reported || !n.complete(p) || !n.exposed(ctx, failed) {
+		if reported || !n.complete(p) || !n.exposed(ctx, failed) || !n.changed() {
 			continue
 		}
 		reported = true
@@ -99,12 +99,15 @@ func (n *Network) reportDead(dead map[int]bool) {
 	if n.o.Kills > 0 {
 		return // who kills it tells
 	}
-	for i, c := range n.custodians {
+	for i, c := range n.all() {
 		p := c.process()
 		select {
 		case <-p.done:
 			if !dead[i] {
 				dead[i] = true
+				if n.ended(p.cmd.Process.Pid) {
+					continue
+				}
 				n.say("custodian %d (pid %d) ended: %v; restart it with: %s run --home %s --password-file %s",
 					i, p.cmd.Process.Pid, p.err, n.bin, c.home, c.password)
 			}
@@ -216,6 +219,7 @@ type Report struct {
 	CPU         map[string]any   `json:"cpu"`
 	Session     float64          `json:"session_seconds"` // mean wall time of a signing session, over all signers
 	Conserved   bool             `json:"conserved"`
+	Epochs      uint64           `json:"epochs,omitempty"`   // --scenario member-change: that ruled, one after the other
 	Liar        string           `json:"liar,omitempty"`     // --scenario liar: the custodian that lied
 	NamedBy     []string         `json:"named_by,omitempty"` // and those that hold evidence against it, and against nobody else
 	RPC         []string         `json:"rpc"`
@@ -240,7 +244,10 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 	if n.o.Scenario == ScenarioLiar {
 		r.Liar, r.NamedBy = n.custodians[n.liar()].address.Hex(), n.namedBy
 	}
-	for _, c := range n.custodians {
+	if n.o.Scenario == ScenarioMembers {
+		r.Epochs = n.epochsNow()
+	}
+	for _, c := range n.all() {
 		r.RPC = append(r.RPC, c.api)
 	}
 	if err := n.print(p, r); err != nil {
@@ -288,7 +295,7 @@ func (n *Network) signatures(ctx context.Context) (int, error) {
 // sessions is the mean wall time of a successful signing session in seconds, over all custodians that answer.
 func (n *Network) sessions(ctx context.Context) float64 {
 	var count, wall uint64
-	for _, c := range n.custodians {
+	for _, c := range n.all() {
 		var s node.Status
 		if c.ask(ctx, &s, "custodian_status") == nil {
 			count, wall = count+s.Session.Signed, wall+s.Session.WallMS
