@@ -50,11 +50,16 @@ func (t target) where() (string, error) {
 
 // ask makes one call and decodes its result. raw is the result as the node gave it, for --json.
 func ask[T any](t target, method string, args ...any) (v T, raw json.RawMessage, err error) {
+	return askWithin[T](t, askTimeout, method, args...)
+}
+
+// askWithin is ask for what takes longer.
+func askWithin[T any](t target, within time.Duration, method string, args ...any) (v T, raw json.RawMessage, err error) {
 	where, err := t.where()
 	if err != nil {
 		return v, nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	client, err := rpc.DialContext(ctx, where)
 	if err != nil {
@@ -84,8 +89,13 @@ func (t target) refused(where string, err error) error {
 		}
 	}
 	code := cli.Failed
-	if own.ErrorCode() == api.CodeNetworkHalted {
+	switch own.ErrorCode() {
+	case api.CodeNetworkHalted, api.CodeCeremony:
 		code = cli.Refused
+	case api.CodePassword:
+		code = cli.Usage
+	case api.CodeLockedOut:
+		code = cli.Sealed
 	}
 	return cli.With(code, err, hint)
 }

@@ -31,17 +31,18 @@ const parentFD = 3
 type runFlags struct {
 	home, passwordFile string
 	exitWithParent     bool
+	sealed             bool // without a password file it starts sealed, rather than asking
 }
 
 func (f *runFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.home, "home", "", "the node's home (required)")
-	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "file with the vault's password, mode 0600 (default: the configuration's, else asked for)")
+	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "file with the vault's password, mode 0600 (default: the configuration's)")
 	cmd.Flags().BoolVar(&f.exitWithParent, "exit-with-parent", false,
 		"end when descriptor 3, the read end of a pipe whose write end the parent keeps, is closed: whatever ends the parent ends this node")
 }
 
 func newRun(env *cli.Env) *cobra.Command {
-	var f runFlags
+	f := runFlags{sealed: true}
 	cmd := &cobra.Command{
 		Use: "run --home DIR", Short: "Run the custodian until SIGINT or SIGTERM; a second signal ends it at once", Args: cobra.NoArgs,
 		RunE: env.Run(func(*cobra.Command, []string) error {
@@ -129,7 +130,8 @@ func (f *runFlags) open(ctx context.Context, env *cli.Env, least config.LogLevel
 	})
 }
 
-// password looks where the operator said, then in the configuration, then asks at the terminal.
+// password looks where the operator said, then in the configuration. Without either run starts sealed, once there is a
+// vault; else it is asked for at the terminal.
 func (f *runFlags) password(cfg config.Config) ([]byte, error) {
 	path := f.passwordFile
 	if path == "" {
@@ -139,19 +141,33 @@ func (f *runFlags) password(cfg config.Config) ([]byte, error) {
 		password, err := config.ReadPassword(path)
 		return password, cli.With(cli.Usage, wrapped("vault password", err), cli.HintOf(err))
 	}
+	switch exists := vault.Exists(cfg.VaultPath()); {
+	case f.sealed && exists:
+		return nil, nil
+	case exists:
+		return askedPassword("Vault password: ")
+	}
+	return newPassword("Password for the new vault: ")
+}
+
+// askedPassword asks at the terminal.
+func askedPassword(prompt string) ([]byte, error) {
 	stdin := int(os.Stdin.Fd())
 	if !term.IsTerminal(stdin) {
 		return nil, cli.Errorf(cli.Usage, "--password-file FILE, or [vault] password_file of config.toml", "the vault needs its password, and there is no terminal to ask at")
 	}
-	password, err := askPassword(stdin, "Vault password: ")
+	return askPassword(stdin, prompt)
+}
+
+// newPassword asks twice.
+func newPassword(prompt string) ([]byte, error) {
+	password, err := askedPassword(prompt)
 	if err != nil {
 		return nil, err
 	}
-	if entries, err := os.ReadDir(cfg.VaultPath()); err == nil && len(entries) > 0 {
-		return password, nil
-	}
-	again, err := askPassword(stdin, "The same again, for the new vault: ")
+	again, err := askedPassword("The same again: ")
 	if err != nil {
+		clear(password)
 		return nil, err
 	}
 	defer clear(again)

@@ -27,5 +27,8 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newMember,
 		newPolicy,
 		newResolve,
+		newUnseal,
+		newSeal,
+		newVault,
 	}
 }

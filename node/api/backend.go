@@ -83,7 +83,11 @@ var plainAddress = regexp.MustCompile(`"0x[0-9a-f]{40}"`)
 // ask makes one call, bounded in time, and turns its error into one of the table. The cause of an internal error is logged
 // here, once: the client reads only that there was one.
 func ask[T any](ctx context.Context, log *zap.Logger, call func(context.Context) (T, error)) (answer[T], error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	return askWithin(ctx, log, callTimeout, call)
+}
+
+func askWithin[T any](ctx context.Context, log *zap.Logger, within time.Duration, call func(context.Context) (T, error)) (answer[T], error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	v, err := call(ctx)
 	if err == nil {

@@ -28,6 +28,11 @@ const (
 	CodeAction        = 1007
 	CodeTarget        = 1008
 	CodeDecided       = 1009
+	CodePassword      = 1010
+	CodeLockedOut     = 1011
+	CodeUnsealKey     = 1012
+	CodeUnsealed      = 1013
+	CodeCeremony      = 1014
 )
 
 // row is one line of the closed table.
@@ -56,6 +61,11 @@ var table = []row{
 	{CodeAction, "action_refused", "The operators' action cannot be decided here: malformed, not signed by an operator, or of another place in history. The message names the rule.", "governance_committee says what to sign against"},
 	{CodeTarget, "no_such_target", "A halt names a lane that this network does not have, or a lane and an account.", "custodian_status lists the lanes"},
 	{CodeDecided, "decided", "A decision disposed of the withdrawal: nobody's word holds it back any more.", "see custodian_withdrawal"},
+	{CodePassword, "wrong_password", "That is not the vault's password. Five wrong ones lock it out for a minute, further ones for twice as long each.", "give the password that sealed this vault"},
+	{CodeLockedOut, "locked_out", "Too many wrong passwords: none is tried before the time that the message names.", "find out who tried; then wait"},
+	{CodeUnsealKey, "no_unseal_key", "A password was not sealed for this node's one-time key, or that was used, replaced or 120 s old.", "try again: the command asks for a new key"},
+	{CodeUnsealed, "unsealed_already", "The vault is unsealed.", ""},
+	{CodeCeremony, "ceremony_running", "A ceremony holds key material: the vault cannot be sealed before it ends.", "wait some minutes, or end the node"},
 }
 
 // Error is an error of the table, as the client gets it.
@@ -135,5 +145,5 @@ Each failure is one line on stderr and, where something can be done, a line that
 | 1 | failed | no node answers; the disk is full; the node says that what was asked for is unknown |
 | 2 | usage or configuration: the same again fails again | a wrong flag; a wrong password; a key file that others can read; "the database is in use by another process", when a second process is started on one home: the first one goes on, untouched |
 | 3 | refused by a rule or for want of a quorum | signatures are missing; f+1 members have halted; the books are unsound |
-| 4 | sealed: no verb of this version gives it | |
+| 4 | sealed | the vault is locked out after wrong passwords |
 `

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -83,12 +84,12 @@ var custodianMethods = []described{
 	{"Alerts", "What called for people, the newest first.", nil, nil},
 }
 
-var adminMethods = []described{
+var adminMethods = slices.Concat([]described{
 	{"Halt", "Blow this node's fuse for everything, a lane or an account: no verdict and no signature until resumed. Unix socket only.", []string{"reason", "on"}, []int{CodeReason, CodeTarget}},
 	{"Resume", "Mend this node's fuse. Unix socket only.", []string{"reason"}, []int{CodeReason, CodeNothingHalted, CodeNetworkHalted}},
 	{"Object", "Make this node wait with a withdrawal. Unix socket only.", []string{"id", "reason"}, []int{CodeReason, CodeDecided}},
 	{"EndObjection", "Take an objection back. Unix socket only.", []string{"id"}, []int{CodeUnknown}},
-}
+}, custodyMethods)
 
 // Describe makes the document of all methods, or without admin_* for the HTTP door.
 func Describe(withAdmin bool) Document {

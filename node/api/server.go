@@ -46,6 +46,7 @@ type Config struct {
 	Hosts   []string // further Host headers that are ours, without port: names behind which a proxy serves this node
 	Backend Backend
 	Orders  Operator
+	Custody Custody      // the vault's door; nil: none
 	Govern  Governance   // what operators sign; nil: not served
 	Metrics http.Handler // GET /metrics; nil: none
 	Log     *zap.Logger
@@ -96,7 +97,7 @@ func (s *Server) register() error {
 			}
 		}
 	}
-	return s.own.RegisterName("admin", &admin{s.cfg.Orders, s.cfg.Log})
+	return s.own.RegisterName("admin", &admin{s.cfg.Orders, s.cfg.Custody, s.cfg.Log})
 }
 
 // URL is where the HTTP door is.

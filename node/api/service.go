@@ -98,6 +98,7 @@ func (c *custodian) Alerts() answer[[]Alert] { return answer[[]Alert]{alertsOf(c
 // admin holds the methods admin_*, served on the socket alone.
 type admin struct {
 	o   Operator
+	v   Custody // nil: none
 	log *zap.Logger
 }
 
@@ -124,11 +125,18 @@ func (a *admin) Resume(ctx context.Context, reason string) (answer[Ack], error) 
 
 func (a *admin) order(ctx context.Context, reason string, do func(context.Context, string) error) (answer[Ack], error) {
 	return ask(ctx, a.log, func(ctx context.Context) (Ack, error) {
-		if reason == "" || len(reason) > maxReason || strings.ContainsFunc(reason, unicode.IsControl) {
-			return Ack{}, fail(CodeReason, "a reason of 1 to %d bytes is needed, without control characters", maxReason)
+		if err := checkReason(reason); err != nil {
+			return Ack{}, err
 		}
 		return Ack{true}, do(ctx, reason)
 	})
+}
+
+func checkReason(reason string) error {
+	if reason == "" || len(reason) > maxReason || strings.ContainsFunc(reason, unicode.IsControl) {
+		return fail(CodeReason, "a reason of 1 to %d bytes is needed, without control characters", maxReason)
+	}
+	return nil
 }
 
 // discovery holds rpc_discover, under which the server knows rpc.discover.

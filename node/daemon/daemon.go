@@ -28,8 +28,8 @@ import (
 // Options is what a home does not say.
 type Options struct {
 	Home string
-	// Password gives the vault's password. It is asked once, after everything that can be refused without it; the daemon
-	// clears what it returns.
+	// Password gives the vault's password, nil to start sealed. It is asked once, after everything that can be refused without
+	// it; the daemon clears what it returns.
 	Password func(config.Config) ([]byte, error)
 	Log      func(config.LogLevel) *zap.Logger
 	Note     func(string) // tells a person what takes long
@@ -41,7 +41,7 @@ type Options struct {
 type Daemon struct {
 	node    *node.Node
 	api     *api.Server
-	vault   *vault.Vault
+	vault   *vault.Door
 	host    *p2p.Host
 	ends    []*evm.Endpoint
 	log     *zap.Logger
@@ -92,6 +92,7 @@ func (d *Daemon) open(ctx context.Context, h home, o Options) error {
 	}
 	d.api, err = api.New(api.Config{
 		Listen: h.cfg.API.Listen, Socket: h.cfg.SocketPath(), Hosts: ownHosts(h.cfg.API.Listen), Backend: d.node, Orders: d.node, Govern: d.node,
+		Custody: &custody{door: d.vault, node: d.node, key: h.key, network: h.genesis.ID(), log: d.log.Named("vault")},
 		Metrics: scraped, Log: d.log.Named("api"),
 	})
 	if err != nil {

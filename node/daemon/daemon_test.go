@@ -206,13 +206,22 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 		"wrong password": {func(t *testing.T, _ string, o *Options) {
 			o.Password = func(config.Config) ([]byte, error) { return []byte("another password"), nil }
 		}, Setup, "wrong password", "password that sealed"},
+		"no vault, no password": {func(t *testing.T, dir string, o *Options) {
+			require.NoError(t, os.RemoveAll(in(dir, "vault")))
+			o.Password = func(config.Config) ([]byte, error) { return nil, nil }
+		}, Setup, "there is no vault", "--password-file"},
+		"a vault in use": {func(t *testing.T, dir string, _ *Options) {
+			v, err := vault.Open(in(dir, "vault"), tsstest.MemberAddress(0), []byte(password))
+			require.NoError(t, err)
+			t.Cleanup(v.Close)
+		}, Setup, "in use by another process", "end it first"},
 		"no password": {func(t *testing.T, _ string, o *Options) {
 			o.Password = func(config.Config) ([]byte, error) { return nil, &Problem{Setup, errors.New("no terminal"), "a hint"} }
 		}, Setup, "no terminal", "a hint"},
 		"a lost vault": {func(t *testing.T, dir string, _ *Options) {
 			books(t, dir, document(t, "devnet-test", 0).ID())
 			require.NoError(t, os.RemoveAll(in(dir, "vault")))
-		}, Setup, "vault", "restore the vault"},
+		}, Setup, "vault", "vault restore"},
 		"lost books":      {func(t *testing.T, dir string, _ *Options) { putShare(t, dir) }, Refused, "ledger.db is gone", "put the newest copy"},
 		"another network": {func(t *testing.T, dir string, _ *Options) { books(t, dir, common.Hash{7}) }, Setup, "another network", "another home"},
 	} {
@@ -227,6 +236,12 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 			require.NotContains(t, err.Error(), "\n")
 			wantHint(t, err, c.class, c.hint)
 			after := contents(t, dir)
+			for name := range after { // a password was tried, or another process kept out
+				_, was := before[name]
+				if base := filepath.Base(name); !was && base == "vault.lock" || (base == "vault.attempts" && strings.Contains(c.text, "wrong password")) {
+					delete(after, name)
+				}
+			}
 			if c.class == Refused {
 				// To know that the books were put back, the database has to be opened, which counts in its own header.
 				delete(before, in(dir, "data/ledger.db"))
@@ -330,7 +345,7 @@ func TestAnOlderCopyStartsInQuarantine(t *testing.T) {
 		codes[r.Code] = r.Hint
 	}
 	require.Contains(t, codes, "asking")
-	require.Contains(t, codes["quarantined"], "all of them are needed")
+	require.Contains(t, codes["quarantined"], "others have shown their height")
 	end()
 }
 
@@ -353,7 +368,7 @@ func TestRunServesAndEnds(t *testing.T) {
 	require.Contains(t, string(text), "conclave_up 1")
 
 	_, err = Open(t.Context(), options(dir))
-	require.ErrorIs(t, err, ledger.ErrLocked)
+	require.ErrorIs(t, err, vault.ErrInUse)
 	wantHint(t, err, Setup, "end it first")
 
 	end()
@@ -377,9 +392,10 @@ func TestAVaultIsMadeOnceAndPrimesAreTakenAhead(t *testing.T) {
 	require.NoError(t, d.Close())
 	require.Contains(t, notes[0], "one is made")
 
-	v, err := vault.Open(filepath.Join(dir, "vault"), tsstest.MemberAddress(0), []byte(password))
+	v, err := vault.NewDoor(filepath.Join(dir, "vault"), tsstest.MemberAddress(0))
 	require.NoError(t, err)
 	defer v.Close()
+	require.NoError(t, v.Unseal([]byte(password)))
 	k := keys{v, t.Context(), o.Note}
 	_, err = k.ShareOf(quorum.Transcript{PublicKey: quorum.PublicKey{2}})
 	require.ErrorIs(t, err, node.ErrNoShare)

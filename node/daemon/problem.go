@@ -47,6 +47,8 @@ var known = []struct {
 }{
 	{vault.ErrPassword, Setup, "give the password that sealed this vault; without it the share is lost to this node"},
 	{vault.ErrOtherNode, Setup, "put this node's own vault back: node.key and vault belong together"},
+	{vault.ErrInUse, Setup, "another `conclave run`, `keygen` or `vault` command serves this home: end it first"},
+	{vault.ErrLockedOut, Setup, "wait; find out who gave wrong passwords"},
 	{vault.ErrMode, Setup, "chmod 700 the folder and 600 the files in it"},
 	{vault.ErrDamaged, Setup, "restore the vault from its backup"},
 	{vault.ErrScheme, Setup, "run the version of conclave that wrote it, or a later one"},

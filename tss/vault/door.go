@@ -231,8 +231,13 @@ func (d *Door) ChangePassword(old, next []byte, params Params) error {
 }
 
 // Params is what guessing the present password costs.
-func (d *Door) Params() (Params, error) {
-	h, err := d.disk.header(d.node)
+func (d *Door) Params() (Params, error) { return d.disk.params(d.node) }
+
+// ParamsOf is what guessing the present password of the vault in dir costs. It needs no password.
+func ParamsOf(dir string, node common.Address) (Params, error) { return disk{dir: dir}.params(node) }
+
+func (d disk) params(node common.Address) (Params, error) {
+	h, err := d.header(node)
 	if err != nil {
 		return Params{}, err
 	}

@@ -49,6 +49,12 @@ func (d disk) check() error {
 	return nil
 }
 
+// Exists reports whether dir has a vault. It reads nothing.
+func Exists(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, headerFile))
+	return err == nil
+}
+
 // make creates the directory, durably, unless it is there.
 func (d disk) make() error {
 	if err := os.MkdirAll(d.dir, dirMode); err != nil {
