@@ -88,3 +88,28 @@ func rlpOf(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &shown))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(shown.RLP+"\n"), 0o600))
 }
+
+func TestStatusSaysWhetherThisNodeRules(t *testing.T) {
+	change := common.Hash{0xc4}
+	for _, c := range []struct {
+		s    node.Status
+		want string
+	}{
+		{node.Status{Member: true}, ""},
+		{node.Status{Epoch: 4, Removed: true}, "this node is out: it is no member of epoch 4, signs nothing, and the members close their connections\n\n"},
+		{node.Status{}, "this node is no member yet\n\n"},
+		{node.Status{Member: true, Keygen: &node.KeygenStatus{Epoch: 1, Attempt: 1, Round: 2, Rounds: 4}},
+			"key generation: ceremony of epoch 1: attempt 1, round 2 of 4\n\n"},
+		{node.Status{Member: true, Members: []node.MemberStatus{{Name: "bob", Address: common.Address{1}}},
+			Keygen: &node.KeygenStatus{Epoch: 2, Change: &change, Missing: []common.Address{{1}, {2}}, Failed: "timed out"}},
+			"change of members " + change.Hex() + ": ceremony of epoch 2: attempt 0, round 0 of 0, missing: bob, " + common.Address{2}.Hex() + "; the attempt before: timed out\n\n"},
+		{node.Status{Member: true, Keygen: &node.KeygenStatus{Epoch: 2, Change: &change, Shares: true}},
+			"change of members " + change.Hex() + ": ceremony of epoch 2: the new shares are made and tried; signed have: nobody\n\n"},
+		{node.Status{Member: true, Keygen: &node.KeygenStatus{Epoch: 2, Change: &change, Shares: true, Done: true}},
+			"change of members " + change.Hex() + ": ceremony of epoch 2: all proofs are here, put to the vote\n\n"},
+	} {
+		var b strings.Builder
+		require.NoError(t, writeChange(&b, c.s))
+		require.Equal(t, c.want, b.String())
+	}
+}
