@@ -134,25 +134,25 @@ func (c *core) holdFirst(p quorum.Proposal, value []byte) (valid bool) {
 		return c.values[p.ID] != nil
 	}
 	c.roundOf[p.Round] = p.ID
-	c.forgetValues(c.agree.Status())
+	c.forgetValues()
 	_, valid = c.holdValue(value)
 	return valid
 }
 
-// forgetValues drops the values of rounds long past, except what agreement may still decide.
-func (c *core) forgetValues(now agreement.Status) {
-	keep := map[common.Hash]bool{now.Locked: true, now.Valid: true}
-	var old []common.Hash
+// forgetValues drops the values of rounds long past, and those that were fetched or taken from the ledger, except what agreement
+// may still decide. The ledger keeps what this node voted for.
+func (c *core) forgetValues() {
+	now := c.agree.Status().Round
+	keep := map[common.Hash]bool{}
 	for round, id := range c.roundOf {
-		if round+roundsBehind < now.Round {
-			old = append(old, id)
+		if round+roundsBehind < now {
 			delete(c.roundOf, round)
 		} else {
 			keep[id] = true
 		}
 	}
-	for _, id := range old {
-		if !keep[id] {
+	for id := range c.values {
+		if !keep[id] && !c.agree.Holds(id) {
 			delete(c.values, id)
 			delete(c.valueOf, id)
 		}
@@ -189,7 +189,9 @@ func (c *core) step(ev agreement.Event) {
 		return
 	}
 	for _, f := range fx.Fetch {
-		c.fetchValue(f)
+		if c.fetchValue(f); c.state.Height != height {
+			return // it was here, and decided
+		}
 	}
 	if fx.Build != nil {
 		c.building = &fx.Build.Round
@@ -538,13 +540,14 @@ func (c *core) tryBuild() {
 	if !ok {
 		return
 	}
-	round := *c.building
+	round, raw := *c.building, b.Encode()
 	c.building = nil
-	id, valid := c.holdValue(b.Encode())
+	c.roundOf[round] = quorum.ValueID(c.network, raw)
+	c.forgetValues()
+	id, valid := c.holdValue(raw)
 	if !valid {
 		c.stop(fmt.Errorf("built an invalid batch at height %d", b.Height))
 		return
 	}
-	c.roundOf[round] = id
 	c.step(agreement.Built{Round: round, ID: id})
 }

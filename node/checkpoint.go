@@ -172,10 +172,14 @@ func (m *marks) review(c *core, now time.Time) {
 	c.alerts.recoverAll(codeOdd, m.odd)
 	clear(m.differs)
 	clear(m.odd)
-	if len(m.since) > maxRemembered || len(m.tried) > maxRemembered {
-		clear(m.since)
-		clear(m.tried)
+}
+
+// remember notes a time, and forgets all others when there are too many.
+func remember(in map[common.Hash]time.Time, key common.Hash, now time.Time) {
+	if len(in) >= maxRemembered {
+		clear(in)
 	}
+	in[key] = now
 }
 
 // quarrel is one version of a range against this node's.
@@ -203,7 +207,7 @@ func (m *marks) judge(c *core, s ledger.RangeState, now time.Time) {
 		key := q.key()
 		since, known := m.since[key]
 		if !known {
-			m.since[key] = now
+			remember(m.since, key, now)
 			since = now
 		}
 		alert := q.alert(c)
@@ -219,7 +223,7 @@ func (m *marks) judge(c *core, s ledger.RangeState, now time.Time) {
 		if tried, ok := m.tried[key]; m.busy || (ok && now.Sub(tried) < tryAgain) {
 			continue
 		}
-		m.tried[key] = now
+		remember(m.tried, key, now)
 		m.compare(c, q)
 	}
 }

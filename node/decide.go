@@ -210,17 +210,40 @@ func (c *core) request(peer common.Address, req syncReq, into any) error {
 // syncTimeout bounds one question to a peer.
 const syncTimeout = 10 * time.Second
 
+// maxFetching bounds the values that are asked for at one time: agreement wants two, and asks again each second.
+const maxFetching = 16
+
+// storedValue is a value that this node voted for, from its ledger; nil when it holds none.
+func (c *core) storedValue(height uint64, id common.Hash) (raw []byte) {
+	if err := c.led.View(func(tx *ledger.Tx) error { raw, _ = tx.Value(height, id); return nil }); err != nil {
+		c.stop(err)
+		return nil
+	}
+	return raw
+}
+
+// fetched holds a value that agreement asked for.
+func (c *core) fetched(raw []byte) {
+	c.forgetValues()
+	id, valid := c.holdValue(raw)
+	c.step(agreement.ValueReady{ID: id, Valid: valid})
+}
+
 // fetchValue asks the voters of a value for its bytes, one after the other, off the core.
 func (c *core) fetchValue(f agreement.Fetch) {
 	if raw, ok := c.values[f.ID]; ok && raw != nil {
 		c.step(agreement.ValueReady{ID: f.ID, Valid: true})
 		return
 	}
-	if c.fetching[f.ID] {
+	height := c.state.Height + 1
+	if raw := c.storedValue(height, f.ID); raw != nil {
+		c.fetched(raw)
+		return
+	}
+	if c.fetching[f.ID] || len(c.fetching) >= maxFetching {
 		return
 	}
 	c.fetching[f.ID] = true
-	height := c.state.Height + 1
 	c.spawn(func() {
 		for _, peer := range f.From {
 			if peer == c.self {
@@ -234,8 +257,7 @@ func (c *core) fetchValue(f agreement.Fetch) {
 			c.post(func() {
 				delete(c.fetching, f.ID)
 				if c.state.Height+1 == height {
-					_, valid := c.holdValue(raw)
-					c.step(agreement.ValueReady{ID: f.ID, Valid: valid})
+					c.fetched(raw)
 				}
 			})
 			return

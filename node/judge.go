@@ -17,6 +17,8 @@ const (
 	judgeTimeout = 10 * time.Second
 	// maxVerdicts bounds what is remembered for status; the books hold the rest.
 	maxVerdicts = 16_384
+	// maxDestinations bounds the final answers that are remembered; beyond it they are asked for again.
+	maxDestinations = 4 * maxVerdicts
 )
 
 // judge gives this node's verdicts: facts from the books and the own endpoints, the rules of package risk, and then one
@@ -208,7 +210,7 @@ func (j *judge) remember(wid uint64, v risk.Verdict, d risk.Destination) {
 func (j *judge) forget(open []ledger.Withdrawal) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if len(j.dests) <= 2*len(open)+maxVerdicts {
+	if len(j.dests) <= 2*len(open)+maxVerdicts && len(j.dests) < maxDestinations {
 		return
 	}
 	keep := map[uint64]bool{}

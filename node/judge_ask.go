@@ -170,8 +170,10 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 	d := risk.Destination{State: risk.Known, Address: found.Address}
 	j.n.alerts.recover(codeChainSplit + w.Network + destinationKey)
 	j.mu.Lock()
-	j.dests[w.ID] = d
-	j.mu.Unlock()
+	defer j.mu.Unlock()
+	if len(j.dests) < maxDestinations {
+		j.dests[w.ID] = d
+	}
 	return d
 }
 

@@ -60,8 +60,8 @@ func (w *world) checkStep(n *node, before, after shot, fx Effects) {
 		w.breaks("I12: n%d went back from %d %s to %d %s", n.i, before.round, before.step, after.round, after.step)
 	case after.locked < before.locked || after.validRound < before.validRound:
 		w.breaks("I12: n%d: the lock or the valid round went back", n.i)
-	case len(s.rounds) > keepRounds+1 || len(s.held) > len(s.ids)+keepRounds+6 || len(fx.Send) > len(s.ids)+3 || len(fx.Fetch) > 2:
-		w.breaks("I18: n%d keeps %d rounds, %d values; sends %d and fetches %d at once", n.i, len(s.rounds), len(s.held), len(fx.Send), len(fx.Fetch))
+	case quorum.Exceeded(s.Bounds()) != nil || len(fx.Send) > len(s.ids)+3 || len(fx.Fetch) > maxFetched:
+		w.breaks("I18: n%d: %v; sends %d and fetches %d at once", n.i, quorum.Exceeded(s.Bounds()), len(fx.Send), len(fx.Fetch))
 	case fx.Commit.Decide == nil && s.step != StepWaiting && before.record != after.record && fx.Commit.Save == nil:
 		w.breaks("I2: n%d changed without saving", n.i)
 	case fx.Commit.Save != nil && !after.saves(*fx.Commit.Save, s):
