@@ -13,9 +13,9 @@ import (
 
 // tally adds up what schedules exercised, so that a count of them is not empty.
 type tally struct {
-	violations, decisions, paid, said, equal, locked, turned int
-	lines                                                    map[string]int
-	settled                                                  []float64 // seconds from the last question until everything was paid
+	violations, decisions, paid, said, equal, locked, turned, bounds int
+	lines                                                            map[string]int
+	settled                                                          []float64 // seconds from the last question until everything was paid
 }
 
 // exercised are the kinds of lines that are counted, by the words that they begin with.
@@ -34,6 +34,7 @@ func (y *tally) add(text string, trace []string, r simnet.Report, err error) {
 		y.violations++
 	}
 	y.decisions, y.paid, y.said, y.equal, y.locked, y.turned = y.decisions+r.Decisions, y.paid+r.Paid, y.said+r.Said, y.equal+r.Equal, y.locked+r.Locked, y.turned+r.Turned
+	y.bounds += r.Bounds
 	for _, l := range strings.Split(text, "\n") {
 		for _, kind := range exercised() {
 			if strings.HasPrefix(l+" ", kind+" ") {
@@ -62,7 +63,7 @@ func (y *tally) print(seed, n uint64, took time.Duration) {
 		}
 		return y.settled[int(share*float64(len(y.settled)-1))]
 	}
-	fmt.Printf("nodes: seeds=%d..%d schedules=%d violations=%d decisions=%d payments=%d statements=%d equal_books=%d locked_prevotes=%d turned=%d", seed, seed+n-1, n, y.violations, y.decisions, y.paid, y.said, y.equal, y.locked, y.turned)
+	fmt.Printf("nodes: seeds=%d..%d schedules=%d violations=%d decisions=%d payments=%d statements=%d equal_books=%d locked_prevotes=%d turned=%d bounds=%d", seed, seed+n-1, n, y.violations, y.decisions, y.paid, y.said, y.equal, y.locked, y.turned, y.bounds)
 	for _, kind := range exercised() {
 		fmt.Printf(" %s=%d", strings.ReplaceAll(kind, " ", "_"), y.lines[kind])
 	}

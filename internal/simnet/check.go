@@ -23,6 +23,7 @@ type Report struct {
 	Said      int // statements that were sent and stand on a disk
 	Locked    int // prevotes of custodians that were locked
 	Turned    int // those for another value, each allowed by a newer certificate
+	Bounds    int // lists, maps and queues that were compared with their bounds while custodians ran
 	Equal     int // custodians whose books were compared with another's
 }
 
@@ -52,7 +53,7 @@ type disk struct {
 // Check compares every disk with itself, with the others and with the chain. Nothing may run. Members that a test made
 // misbehave are left out: what they hold is their affair.
 func (w *World) Check() (Report, error) {
-	var r Report
+	r := Report{Bounds: w.bounded}
 	var disks []disk
 	for _, c := range w.Custodians {
 		if c.Running() {
@@ -72,7 +73,7 @@ func (w *World) Check() (Report, error) {
 			return r, err
 		}
 	}
-	return r, nil
+	return r, w.checkSecrets()
 }
 
 // readDisk opens a ledger as a restart would, verifies it alone, and reads what is to be compared.

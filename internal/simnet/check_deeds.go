@@ -21,6 +21,7 @@ const maxAttempts = 60
 type deeds struct {
 	approved map[common.Hash]bool              // digests of its approvals
 	verdicts map[uint64]common.Hash            // contents, by withdrawal
+	rosters  map[uint64]quorum.Roster          // who voted on each height of those
 	cast     map[spot]common.Hash              // its votes
 	intents  map[intentKey]ledger.IntentFields // the last attempt
 	spoke    []uint64                          // counters of verdicts and READYs, ascending
@@ -40,9 +41,13 @@ type intentKey struct {
 }
 
 func (d *disk) readDeeds(w *World, tx *ledger.Tx) error {
-	e := deeds{approved: map[common.Hash]bool{}, verdicts: map[uint64]common.Hash{}, cast: map[spot]common.Hash{}, intents: map[intentKey]ledger.IntentFields{},
+	e := deeds{approved: map[common.Hash]bool{}, verdicts: map[uint64]common.Hash{}, cast: map[spot]common.Hash{}, rosters: map[uint64]quorum.Roster{}, intents: map[intentKey]ledger.IntentFields{},
 		voted: map[uint64]uint64{}}
 	err := tx.OwnStatements(0, func(counter uint64, kind quorum.Kind, raw []byte) error { return e.read(w, d.c, counter, kind, raw) })
+	for at := range e.cast {
+		roster, _, of := tx.EpochAt(at.height)
+		e.rosters[at.height], err = roster, errors.Join(err, of)
+	}
 	for _, id := range d.decisions {
 		err = errors.Join(err, tx.Intents(id, func(f ledger.IntentFields) error {
 			key := intentKey{f.Batch, f.K}

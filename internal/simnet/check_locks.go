@@ -10,6 +10,7 @@ import (
 	"conclave/ledger"
 	"conclave/quorum"
 	"conclave/quorum/agreement"
+	"conclave/tss/tsstest"
 )
 
 // locks is I3: all that members prevoted and precommitted, by height, and every certificate that travelled. A member is locked
@@ -76,14 +77,14 @@ func (h *height) lockBefore(member int, round uint64) (at uint64, id common.Hash
 
 // judge says whether a member's prevote is against its lock, and what is wrong with that. Votes that their members signed and never
 // sent are not missed: nobody but they can count them, and the first prevote against a lock cannot rest on an earlier one.
-func (h *height) judge(w *World, number uint64, b ballot) (against bool, err error) {
+func (h *height) judge(network common.Hash, roster quorum.Roster, number uint64, b ballot) (against bool, err error) {
 	id := h.cast[b]
 	since, locked := h.lockBefore(b.member, b.round)
 	if b.phase != quorum.Prevote || id == (common.Hash{}) || locked == (common.Hash{}) || locked == id {
 		return false, nil
 	}
 	for r := since; r < b.round; r++ {
-		if len(h.prevoted[choice{r, id}]) >= quorum.Size(len(w.Genesis.Members)) || h.certified(w, number, choice{r, id}) {
+		if len(h.prevoted[choice{r, id}]) >= roster.Q() || h.certified(network, roster, number, choice{r, id}) {
 			return true, nil
 		}
 	}
@@ -92,18 +93,13 @@ func (h *height) judge(w *World, number uint64, b ballot) (against bool, err err
 
 // certified looks for a prevote certificate among those that travelled: it is the only trace of votes that liars showed to
 // nobody else.
-func (h *height) certified(w *World, number uint64, c choice) bool {
-	roster, err := w.Genesis.Roster()
-	if err != nil {
-		return false
-	}
+func (h *height) certified(network common.Hash, roster quorum.Roster, number uint64, c choice) bool {
 	for raw := range h.certificates {
 		var u quorum.UncheckedQC
 		if rlp.DecodeBytes([]byte(raw), &u) != nil || u.Phase != quorum.Prevote || u.Height != number || u.Round != c.round || u.ID != c.id {
 			continue
 		}
-		roster.Epoch = u.Epoch
-		if _, err := u.Verify(w.network, roster); err == nil {
+		if _, err := u.Verify(network, roster); err == nil {
 			return true
 		}
 	}
@@ -119,7 +115,8 @@ func (l *locks) beside(of uint64, raws ...[]byte) {
 	}
 }
 
-// watch looks at one vote when it is first heard: at it, and at what its member prevoted later in this height.
+// watch looks at one vote when it is first heard: at it, and at what its member prevoted later in this height. Who is heard may sit
+// in a committee of a later epoch: disks know it, and are asked in the end.
 func (l *locks) watch(w *World, member int, m meaning) {
 	phase, ok := phases[m.Says]
 	if !ok || member < 0 {
@@ -130,9 +127,13 @@ func (l *locks) watch(w *World, member int, m meaning) {
 	if _, id := h.lockBefore(member, m.Round); phase == quorum.Prevote && id != (common.Hash{}) {
 		l.locked[member]++
 	}
+	roster, err := w.Genesis.Roster()
+	if roster.Epoch = m.Epoch; err != nil || m.Epoch != tsstest.Epoch {
+		return
+	}
 	for later := range h.cast {
 		if later == b || (phase == quorum.Precommit && later.member == member && later.round > m.Round) {
-			against, err := h.judge(w, m.Height, later)
+			against, err := h.judge(w.network, roster, m.Height, later)
 			if err != nil {
 				l.broken = append(l.broken, contradiction{member, err})
 			} else if against && later == b {
@@ -170,11 +171,10 @@ func (d *disk) readLock(w *World, tx *ledger.Tx) error {
 		}
 		return nil
 	}
-	roster, err := w.Genesis.Roster()
+	roster, _, _, err := tx.CurrentEpoch()
 	if err != nil {
 		return err
 	}
-	roster.Epoch = record.Valid.Epoch
 	qc, err := record.Valid.Verify(w.network, roster)
 	if err != nil || qc.Phase() != quorum.Prevote || qc.Height() != d.height+1 || qc.Round()+1 < locked {
 		return broken("I3", "%s holds a certificate in height %d that does not cover its lock of round %d − 1: %v", d.c.Name, d.height+1, locked, err)
@@ -209,7 +209,8 @@ func (w *World) checkLocks(r *Report, disks []disk) error {
 		r.Locked += l.locked[d.c.Index]
 		r.Turned += l.turned[d.c.Index]
 		for at := range d.deeds.cast {
-			if _, err := l.at(at.height).judge(w, at.height, ballot{d.c.Index, at.phase, at.round}); err != nil {
+			roster := d.deeds.rosters[at.height]
+			if _, err := l.at(at.height).judge(w.network, roster, at.height, ballot{d.c.Index, at.phase, at.round}); err != nil {
 				return err
 			}
 		}

@@ -44,7 +44,7 @@ func valueOf(v byte) common.Hash {
 
 func (s spoken) heard(l *locks, w *World) {
 	says := map[quorum.Phase]quorum.Kind{quorum.Prevote: quorum.KindPrevote, quorum.Precommit: quorum.KindPrecommit}[s.phase]
-	l.watch(w, s.member, meaning{Says: says, Height: lockHeight, Round: s.round, ID: valueOf(s.value)})
+	l.watch(w, s.member, meaning{Says: says, Epoch: 1, Height: lockHeight, Round: s.round, ID: valueOf(s.value)})
 }
 
 // certificate is what members prevoted for a value in a round, as it travels.
@@ -116,13 +116,16 @@ func TestLocks(t *testing.T) {
 func TestLocksOnDisk(t *testing.T) {
 	w := lockWorld(t)
 	w.wire = newWire(w)
+	roster, err := w.Genesis.Roster()
+	require.NoError(t, err)
+	rosters := map[uint64]quorum.Roster{lockHeight: roster}
 	at := func(phase quorum.Phase, round uint64) spot { return spot{lockHeight, round, phase} }
-	disks := []disk{{c: &Custodian{Index: 0}, deeds: deeds{cast: map[spot]common.Hash{at(quorum.Precommit, 3): {1}, at(quorum.Prevote, 5): {2}}}}}
+	disks := []disk{{c: &Custodian{Index: 0}, deeds: deeds{rosters: rosters, cast: map[spot]common.Hash{at(quorum.Precommit, 3): {1}, at(quorum.Prevote, 5): {2}}}}}
 	for _, i := range []int{2, 3} {
 		spoken{i, quorum.Prevote, 4, 2}.heard(&w.wire.locks, w)
 	}
 	require.ErrorContains(t, w.checkLocks(&Report{}, disks), "I3: n0 prevoted")
-	disks = append(disks, disk{c: &Custodian{Index: 1}, deeds: deeds{cast: map[spot]common.Hash{at(quorum.Prevote, 4): {2}}}})
+	disks = append(disks, disk{c: &Custodian{Index: 1}, deeds: deeds{rosters: rosters, cast: map[spot]common.Hash{at(quorum.Prevote, 4): {2}}}})
 	require.NoError(t, w.checkLocks(&Report{}, disks), "the third stands on a disk")
 }
 

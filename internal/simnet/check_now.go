@@ -8,14 +8,20 @@ import (
 	"github.com/holiman/uint256"
 )
 
-// CheckNow looks, while custodians run, at what can be seen from outside: what members said (I2, I4, I12), and what the chain
-// shows (I8, I10, I11): each payment answers one request, no request is paid twice, and no account got more than it
-// earned.
+// CheckNow looks, while custodians run, at what can be seen from outside: what members said (I2, I3, I4, I12), what they
+// hold (I18) and show (I15), and what the chain shows (I8, I10, I11): each payment answers one request, no request is paid twice, and no
+// account got more than it earned.
 func (w *World) CheckNow() error {
 	if err := w.contradictions(); err != nil {
 		return err
 	}
 	if err := w.checkPayments(); err != nil {
+		return err
+	}
+	if err := w.checkBounds(); err != nil {
+		return err
+	}
+	if err := w.canary.leaked(); err != nil {
 		return err
 	}
 	return w.forbidden()

@@ -201,6 +201,7 @@ func (d relayDoor) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, context.Canceled
 		}
 	}
+	d.c.w.canary.request(d.c.name, r)
 	return d.RoundTripper.RoundTrip(r)
 }
 

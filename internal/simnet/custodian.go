@@ -96,7 +96,7 @@ func (c *Custodian) build() (*node.Node, error) {
 		return nil, err
 	}
 	cfg := node.Config{Key: c.key, Genesis: c.w.Genesis, DataDir: c.dir, Development: true, Settlement: c.w.SettlementFile(), Alerts: c.w.cfg.Alerts, RelayPoll: c.w.cfg.Poll, Invited: c.invited,
-		Log: zap.New(logDoor{traceCore{w: c.w, name: c.Name}, c.crash}, zap.Development())} // which panics at our own bugs
+		Log: zap.New(c.w.overheard(c.Name, logDoor{traceCore{w: c.w, name: c.Name}, c.crash}), zap.Development())} // which panics at our own bugs
 	parts := node.Parts{
 		Network: func(h p2p.Handlers) (p2p.Network, error) {
 			var err error

@@ -19,8 +19,9 @@ type Fixture struct {
 	payer  common.Address
 	whole  *ecdsa.PrivateKey
 
-	mu      sync.Mutex // guards founded
+	mu      sync.Mutex // guards what follows
 	founded map[common.Hash]founding
+	secret  *haystack // nil until somebody looks
 }
 
 // LoadFixture reads the key that every world pays with.
@@ -48,4 +49,18 @@ func (f *Fixture) found(g quorum.Genesis, keys []*ecdsa.PrivateKey) (founding, e
 		f.founded[g.ID()] = made
 	}
 	return made, err
+}
+
+// canary looks for everything that custodians with this key hold and nobody else may see.
+func (f *Fixture) canary(keys []*ecdsa.PrivateKey, api *ecdsa.PrivateKey) (*canary, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.secret == nil {
+		all, err := secrets(keys, api, f)
+		if err != nil {
+			return nil, err
+		}
+		f.secret = newHaystack(all)
+	}
+	return &canary{stacks: []*haystack{f.secret}, looked: map[string]int{}}, nil
 }

@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"conclave/node"
@@ -31,4 +32,11 @@ func (n *Notices) About(code string) (out []node.Notice) {
 		}
 	}
 	return out
+}
+
+// all returns everything that was told, in its order.
+func (n *Notices) all() []node.Notice {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.got)
 }

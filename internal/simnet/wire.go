@@ -39,6 +39,7 @@ type meaning struct {
 	Says          quorum.Kind
 	Signer        common.Address
 	Height, Round uint64      // of a vote or proposal
+	Epoch         uint64      // of a vote
 	ID            common.Hash // likewise; zero for nil
 
 	once map[string]common.Hash // what it says, by what its signer may say once
@@ -94,6 +95,7 @@ func (w *World) LoseNothing() {
 
 // rule is what the hub asks of every message.
 func (x *wire) rule(m memnet.Message) bool {
+	x.w.canary.look("the wire", m.Data)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	h := x.read(m)

@@ -81,7 +81,7 @@ func (w *World) open(raw []byte) meaning {
 	switch kind {
 	case quorum.KindPrevote, quorum.KindPrecommit:
 		return opened(w, raw, func(v quorum.Vote) meaning {
-			return meaning{Height: v.Height, Round: v.Round, ID: v.ID, once: map[string]common.Hash{
+			return meaning{Epoch: v.Epoch, Height: v.Height, Round: v.Round, ID: v.ID, once: map[string]common.Hash{
 				fmt.Sprintf("I2 the %s of height %d round %d", v.Phase, v.Height, v.Round): v.ID,
 				counterOf(v.Counter): crypto.Keccak256Hash(raw)}}
 		})

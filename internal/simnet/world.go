@@ -98,6 +98,8 @@ type World struct {
 	skipped    uint64                         // serials that operators leave out
 	newcomers  atomic.Pointer[quorum.Members] // who is in no genesis document
 	moments    moments
+	bounded    int // bounds that were compared
+	canary     *canary
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -164,6 +166,9 @@ func (w *World) prepare() (err error) {
 		return err
 	}
 	w.network = w.Genesis.ID()
+	if w.canary, err = w.cfg.Key.canary(w.keys, w.apiKey); err != nil {
+		return err
+	}
 	if w.founding, err = w.cfg.Key.found(w.Genesis, w.keys); err != nil {
 		return err
 	}
@@ -219,6 +224,7 @@ func (w *World) Start() error {
 
 // Close crashes what still runs and stops the chain. It returns what custodians died of by themselves.
 func (w *World) Close() error {
+	w.questioned()
 	var errs []error
 	for _, c := range w.Custodians {
 		errs = append(errs, c.Kill())
