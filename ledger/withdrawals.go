@@ -108,6 +108,8 @@ func (tx *Tx) statusAlert(w Withdrawal) ([]Alert, error) {
 	}
 	decision := "has not decided it"
 	switch {
+	case !decided && tx.mayBelong() != nil:
+		return nil, nil // who does not rule may not have followed the decisions yet; those who do say it
 	case decided && s.Kind == SpentItem && w.Status == StatusFailed:
 		decision = "pays it"
 	case decided && s.Kind == SpentReject && w.Status == StatusSuccess:
