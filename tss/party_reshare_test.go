@@ -228,3 +228,69 @@ func TestLiarsOfAResharing(t *testing.T) {
 		t.Run(l.name, func(t *testing.T) { synctest.Test(t, l.tell) })
 	}
 }
+
+// BenchmarkReshare hands a key from 3 of 4 members over to 4 of 5 in one process: envelopes, guard, echo and transcript on.
+func BenchmarkReshare(b *testing.B) {
+	for range b.N {
+		h, _ := newHub(b, 5)
+		handoverOf(b, h, testShares(b), []int{0, 1, 2}, []int{0, 1, 2, 3, 4}, 4).succeeds(b)
+	}
+}
+
+// BenchmarkBareReshare is the same by the library alone, messages passed by function calls: what BenchmarkReshare is measured
+// against.
+func BenchmarkBareReshare(b *testing.B) {
+	for range b.N {
+		h, _ := newHub(b, 5)
+		bareReshare(b, handoverOf(b, h, testShares(b), []int{0, 1, 2}, []int{0, 1, 2, 3, 4}, 4))
+	}
+}
+
+func bareReshare(b *testing.B, hd *handover) {
+	type member struct {
+		self common.Address
+		run  *resharingParty
+		ids  map[bool]map[common.Address]partyID // by whether it deals
+		step step
+	}
+	cast := &cast{dealers: hd.request.Dealers, listeners: hd.request.Members}
+	members := all(hd.everyone(), func(_ int, m common.Address) *member {
+		req := hd.request
+		req.Share, req.PreParams = hd.shares[m], hd.preParams(b, m)
+		run, err := newResharing(m, req)
+		require.NoError(b, err)
+		return &member{self: m, run: run, step: run.start(), ids: map[bool]map[common.Address]partyID{
+			true: namedParties(inOrder(b, req.Dealers, req.OldEpoch), req.OldEpoch), false: namedParties(inOrder(b, req.Members, req.Epoch), req.Epoch),
+		}}
+	})
+	for range resharePlan().library {
+		batches := map[common.Address][]checked{}
+		for _, from := range members {
+			require.Nil(b, from.step.err)
+			for _, o := range from.step.out {
+				for _, to := range members {
+					if to == from || !o.spec.broadcast && o.to != to.self {
+						continue
+					}
+					deals := slices.Equal(cast.speakers(o.spec.kind), cast.dealers)
+					msg, err := tsslib.ParseWireMessage(o.payload, to.ids[deals][from.self], o.spec.broadcast)
+					require.NoError(b, err)
+					batches[to.self] = append(batches[to.self], checked{from.self, msg})
+				}
+			}
+		}
+		all(hd.everyone(), func(i int, m common.Address) bool {
+			members[i].step = members[i].run.feed(batches[m])
+			return true
+		})
+	}
+	for _, m := range members {
+		require.IsType(b, &rawShare{}, m.step.result)
+	}
+}
+
+func inOrder(t testing.TB, members []common.Address, epoch uint64) []common.Address {
+	sorted, err := partyOrder(members, epoch)
+	require.NoError(t, err)
+	return sorted
+}

@@ -43,6 +43,7 @@ func handoverOf(t testing.TB, h *hub, old []*KeyShare, dealers, members []int, q
 	hd := &handover{hub: h, fresh: 4, shares: map[common.Address]*KeyShare{}, saved: map[common.Address]*KeyShare{}, request: ReshareRequest{
 		Session: sessionOf(t.Name()), Public: first.public, OldEpoch: first.epoch, OldMembers: first.members, OldThreshold: first.threshold,
 		Dealers: ids(dealers), Epoch: first.epoch + 1, Members: ids(members), Threshold: q,
+		RoundTimeout: 30 * time.Minute, // the machine may have other things to do
 	}, change: map[common.Address]func(*ReshareRequest){}}
 	for _, s := range old {
 		hd.shares[s.self] = s
@@ -54,6 +55,11 @@ func (hd *handover) everyone() []common.Address {
 	return distinctAscending(hd.request.Dealers, hd.request.Members)
 }
 
+// preParams are those of a new member.
+func (hd *handover) preParams(t testing.TB, m common.Address) *PreParams {
+	return devPreParams(t, (hd.fresh+slices.Index(hd.request.Members, m))%devkeys.Count)
+}
+
 // run lets everyone ask at once.
 func (hd *handover) run(t testing.TB) map[common.Address]reshareResult {
 	everyone := hd.everyone()
@@ -61,8 +67,8 @@ func (hd *handover) run(t testing.TB) map[common.Address]reshareResult {
 	results := all(everyone, func(i int, m common.Address) reshareResult {
 		req := hd.request
 		req.Share = hd.shares[m]
-		if at := slices.Index(req.Members, m); at >= 0 {
-			req.PreParams = devPreParams(t, (hd.fresh+at)%devkeys.Count)
+		if slices.Contains(req.Members, m) {
+			req.PreParams = hd.preParams(t, m)
 			req.Save = func(s *KeyShare) error { saves[i] = s; return nil }
 		}
 		if change := hd.change[m]; change != nil {

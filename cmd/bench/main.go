@@ -12,9 +12,9 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	verbs := map[string]func(context.Context) error{"sign": sign, "devnet": processes, "idle": idle, "drift": drift, "replay": replay, "agreement": agreement}
+	verbs := map[string]func(context.Context) error{"sign": sign, "reshare": reshare, "devnet": processes, "idle": idle, "drift": drift, "replay": replay, "agreement": agreement}
 	if len(args) != 1 || verbs[args[0]] == nil {
-		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, devnet, idle, drift, replay or agreement")
+		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, reshare, devnet, idle, drift, replay or agreement")
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
