@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-idle bench-replay bench-drift ci
+.PHONY: test race lint build generate mutants reshare matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-idle bench-replay bench-drift ci
 
 test:
 	go test ./...
@@ -37,6 +37,10 @@ liar:
 mutants:
 	go run ./cmd/mutants
 
+# Every kind of member change with the real library, and every liar of a resharing; some minutes.
+reshare:
+	go test ./tss -run 'TestMemberChanges|TestLiarsOfAResharing' -reshare -v -timeout 60m
+
 # Ten million executions of every target, once; hours.
 fuzz-campaign:
 	bash .ci/fuzz campaign 10000000
@@ -52,6 +56,7 @@ crash:
 
 bench-sign:
 	go run ./cmd/bench sign
+	go run ./cmd/bench reshare
 
 # schedules_rate: complete schedules of the agreement's simulator in a second, four members, one core. Then what decisions
 # cost: taken over by who was away, over loopback, and with a dead leader.
