@@ -29,7 +29,7 @@
 //
 //	I1  disk; all disks: one decision per height
 //	I2  disk; wire; all disks hold every counted statement that was sent
-//	I3  not here: agreement's own simulator sees locks
+//	I3  wire; all disks: a prevote against a lock has its certificate, and the record holds the lock
 //	I4  disk; wire; all disks: nobody approved another content than the decided one
 //	I5  all disks: a decided item's honest approvals stand on their signers' disks, at least q−f of them
 //	I6  disk; all disks: one item per withdrawal
@@ -41,8 +41,8 @@
 //	I12 disk; wire: one statement per counter; each time a process ends, its disk has not gone back
 //	I13 disk; all disks: equal logs, decisions and freezes, equal books
 //	I14 all disks: no verdict and no READY between a halt of everything and its end; quarantine is for stories to watch
-//	I15 not here
+//	I15 all ways out: logs, frames, requests, answers, metrics, alerts and files are searched for what custodians hold
 //	I16 for stories with strangers and puppets
 //	I17 for stories and schedules, by waiting; all disks: a bound of sessions per fee step
-//	I18 not here
+//	I18 each running custodian's named bounds, and the queues in front of it
 package simnet
