@@ -3,6 +3,7 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"conclave/internal/simnet"
@@ -28,52 +29,54 @@ func memberChanges() []command {
 			return signed(committeeOf)(p, a)
 		}},
 	}
-	all = append(all, expectation("epoch N of LIST on WHO…", func(p *player, a args) error {
-		epoch, err := a.number("N")
-		if err != nil {
-			return err
+	all = append(all, expectation("epoch N of LIST on WHO…", (*player).rules)...)
+	return append(all, expectation("change lacks N on WHO…", (*player).lacks)...)
+}
+
+// rules: an epoch's members, its shares, and no ceremony that goes on.
+func (p *player) rules(a args) error {
+	epoch, err := a.number("N")
+	if err != nil {
+		return err
+	}
+	members, err := numbers(strings.ReplaceAll(a["LIST"], ",", " "))
+	if err != nil {
+		return err
+	}
+	return p.each(a, func(c *simnet.Custodian) error {
+		s, err := c.Node.Status(p.ctx)
+		if err == nil {
+			err = c.Rules(s, uint64(epoch), members)
 		}
-		members, err := numbers(strings.ReplaceAll(a["LIST"], ",", " "))
-		if err != nil {
-			return err
+		if err == nil && s.Keygen != nil {
+			err = errors.New("a ceremony goes on")
 		}
-		return p.each(a, func(c *simnet.Custodian) error {
-			s, err := c.Node.Status(p.ctx)
-			if err == nil {
-				err = c.Rules(s, uint64(epoch), members)
-			}
-			if err == nil && s.Keygen != nil {
-				err = errors.New("a ceremony goes on")
-			}
+		return err
+	})
+}
+
+// lacks: a ceremony waits for a custodian.
+func (p *player) lacks(a args) error {
+	n, err := a.number("N")
+	if err != nil {
+		return err
+	}
+	missing, err := p.w.Custodian(n)
+	if err != nil {
+		return err
+	}
+	return p.each(a, func(c *simnet.Custodian) error {
+		s, err := c.Node.Status(p.ctx)
+		switch {
+		case err != nil:
 			return err
-		})
-	})...)
-	all = append(all, expectation("change lacks N on WHO…", func(p *player, a args) error {
-		n, err := a.number("N")
-		if err != nil {
-			return err
-		}
-		missing, err := p.w.Custodian(n)
-		if err != nil {
-			return err
-		}
-		return p.each(a, func(c *simnet.Custodian) error {
-			s, err := c.Node.Status(p.ctx)
-			switch {
-			case err != nil:
-				return err
-			case s.Keygen == nil:
-				return errors.New("no ceremony goes on")
-			}
-			for _, m := range s.Keygen.Missing {
-				if m == missing.Address {
-					return nil
-				}
-			}
+		case s.Keygen == nil:
+			return errors.New("no ceremony goes on")
+		case !slices.Contains(s.Keygen.Missing, missing.Address):
 			return fmt.Errorf("it waits for %v", s.Keygen.Missing)
-		})
-	})...)
-	return all
+		}
+		return nil
+	})
 }
 
 func committeeOf(p *player, a args) (quorum.ActionBody, error) {

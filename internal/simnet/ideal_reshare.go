@@ -80,21 +80,10 @@ func (s *idealSigner) Reshare(ctx context.Context, req tss.ReshareRequest) (*tss
 	}
 	share := shares[s.self] // nil for who leaves
 	transcript := shares[req.Members[0]].Transcript()
-	last := idealFrame{Session: l.id, Round: idealRounds + 1}
-	if share != nil {
-		if req.Save != nil {
-			if err := req.Save(share); err != nil {
-				out.Err = err
-				return nil, out
-			}
-		}
-		sig, err := quorum.SignDigest(s.identity, quorum.Digest(quorum.KindTranscript, s.network, transcript))
-		if err != nil {
-			out.Err = err
-			return nil, out
-		}
-		last.Sig = sig[:]
-		s.note(l, s.self, sig)
+	last, err := s.closing(l, req, share, transcript)
+	if err != nil {
+		out.Err = err
+		return nil, out
 	}
 	signers := slices.DeleteFunc(slices.Clone(req.Members), func(a common.Address) bool { return a == s.self })
 	if ending, silent := s.round(ctx, l, last, others, signers, timeout); ending != tss.Signed {
@@ -107,6 +96,26 @@ func (s *idealSigner) Reshare(ctx context.Context, req tss.ReshareRequest) (*tss
 	}
 	out.Ending = tss.Generated
 	return key, out
+}
+
+// closing is a member's last word: whoever has a share saves it, and then signs the transcript.
+func (s *idealSigner) closing(l *idealSession, req tss.ReshareRequest, share *tss.KeyShare, t quorum.Transcript) (idealFrame, error) {
+	last := idealFrame{Session: l.id, Round: idealRounds + 1}
+	if share == nil {
+		return last, nil
+	}
+	if req.Save != nil {
+		if err := req.Save(share); err != nil {
+			return last, err
+		}
+	}
+	sig, err := quorum.SignDigest(s.identity, quorum.Digest(quorum.KindTranscript, s.network, t))
+	if err != nil {
+		return last, err
+	}
+	last.Sig = sig[:]
+	s.note(l, s.self, sig)
+	return last, nil
 }
 
 func (s *idealSigner) note(l *idealSession, of common.Address, sig quorum.Signature) {
