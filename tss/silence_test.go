@@ -21,7 +21,7 @@ func notice(t *testing.T, from common.Address, session common.Hash, n abortNotic
 
 // A liar that speaks to one participant and not to another makes the first wait for the second. Nobody names the second.
 func TestWhoWaitsForASilentOneIsNotNamed(t *testing.T) {
-	for _, kind := range []uint8{typeSign1Direct, typeSign1, typeSign2, typeSign4, typeEcho} {
+	for _, kind := range []uint8{typeSign1Direct, typeSign1, typeEcho} {
 		synctest.Test(t, func(t *testing.T) {
 			h, _ := newHub(t, 4)
 			shares := testShares(t)[:3]
@@ -61,6 +61,13 @@ func TestAnEarlyComplaintNamesNobody(t *testing.T) {
 			require.Contains(t, o.Suspects, liar)
 		}
 		require.LessOrEqual(t, time.Since(start), maxSettle)
+
+		// Not even one that has not begun yet: nobody has waited for it.
+		h.engines[members[0]].Receive(liar, notice(t, liar, sessionOf("alone"), abortNotice{Kind: uint8(TimedOut), Named: members[1:2]}))
+		out := h.engines[members[0]].sign(t.Context(), signRequest{session: sessionOf("alone"), participants: members[:3], share: shares[0]})
+		require.Equal(t, TimedOut, out.Ending)
+		require.Empty(t, out.Silent)
+		require.Contains(t, out.Suspects, liar)
 	})
 }
 
