@@ -89,7 +89,7 @@ func unread(payload []byte) []byte {
 
 // lies are all that the scripted liar can do.
 func lies() []lie {
-	all := slices.Concat(silences(), forgeries(), complaints(), noises(), statements())
+	all := slices.Concat(silences(), forgeries(), complaints(), falseEchoes(), noises(), statements())
 	for _, m := range signTypes {
 		all = append(all,
 			lie{name: "malformed " + m.name, convicted: true, frame: of(m.kind, func(l *liar, _ common.Address, env Envelope) [][]byte {
@@ -205,22 +205,12 @@ func forgeries() []lie {
 	}
 }
 
-// complaints: false blame, false echoes, false ends.
+// complaints: false blame and false ends.
 func complaints() []lie {
 	abort := func(name string, n func(l *liar, env Envelope, victim common.Address) abortNotice) lie {
 		return lie{name: name, frame: of(typeSign3, func(l *liar, _ common.Address, env Envelope) [][]byte {
 			h := Header{Session: env.Header.Session, Round: env.Header.Round, Type: typeAbort}
 			return [][]byte{l.sealed(h, encodeAbort(n(l, env, l.victim(env))))}
-		})}
-	}
-	echo := func(name string, change func(l *liar, entries []echoEntry) []echoEntry) lie {
-		return lie{name: name, convicted: true, frame: of(typeEcho, func(l *liar, to common.Address, env Envelope) [][]byte {
-			entries, err := parseEcho(env.Payload)
-			require.NoError(l.t, err)
-			if to != l.victim(env) {
-				return honestly(env)
-			}
-			return [][]byte{l.sealed(env.Header, encodeEcho(change(l, entries)))}
 		})}
 	}
 	blame := func(kind Ending, evidence func(l *liar, env Envelope, victim common.Address) []Evidence) func(*liar, Envelope, common.Address) abortNotice {
@@ -256,12 +246,6 @@ func complaints() []lie {
 		abort("false blame: a bad proof", blame(Aborted, func(l *liar, _ Envelope, victim common.Address) []Evidence {
 			return []Evidence{{Kind: BadProof, Culprit: victim, Rule: "proof", Envelopes: heardOf(l, victim)[:1]}}
 		})),
-		echo("shows what nobody sent", func(_ *liar, e []echoEntry) []echoEntry { e[0].Payload[3] ^= 1; return e }),
-		echo("shows too little", func(_ *liar, e []echoEntry) []echoEntry { return e[1:] }),
-		echo("shows itself", func(l *liar, e []echoEntry) []echoEntry { e[0].From = l.self; return e }),
-		{name: "an echo that cannot be read", convicted: true, frame: of(typeEcho, func(l *liar, _ common.Address, env Envelope) [][]byte {
-			return [][]byte{l.sealed(env.Header, []byte("echo"))}
-		})},
 		{name: "a final signature that is none", live: true, frame: func(l *liar, _ common.Address, env Envelope) [][]byte {
 			h := Header{Session: env.Header.Session, Round: 9, Type: typeDone}
 			return [][]byte{l.sealed(h, make([]byte, 65)), l.sealed(h, []byte("done")), env.frame()}
@@ -272,6 +256,28 @@ func complaints() []lie {
 			}
 			return honestly(env)
 		}},
+	}
+}
+
+// falseEchoes: it shows what it does not hold.
+func falseEchoes() []lie {
+	echo := func(name string, change func(l *liar, entries []echoEntry) []echoEntry) lie {
+		return lie{name: name, convicted: true, frame: of(typeEcho, func(l *liar, to common.Address, env Envelope) [][]byte {
+			entries, err := parseEcho(env.Payload)
+			require.NoError(l.t, err)
+			if to != l.victim(env) {
+				return honestly(env)
+			}
+			return [][]byte{l.sealed(env.Header, encodeEcho(change(l, entries)))}
+		})}
+	}
+	return []lie{
+		echo("shows what nobody sent", func(_ *liar, e []echoEntry) []echoEntry { e[0].Payload[3] ^= 1; return e }),
+		echo("shows too little", func(_ *liar, e []echoEntry) []echoEntry { return e[1:] }),
+		echo("shows itself", func(l *liar, e []echoEntry) []echoEntry { e[0].From = l.self; return e }),
+		{name: "an echo that cannot be read", convicted: true, frame: of(typeEcho, func(l *liar, _ common.Address, env Envelope) [][]byte {
+			return [][]byte{l.sealed(env.Header, []byte("echo"))}
+		})},
 	}
 }
 
