@@ -42,7 +42,7 @@ func (k *keeper) open() error {
 		return err
 	}
 	var err error
-	if k.cfg, err = config.Load(k.home); err != nil {
+	if k.cfg, err = config.Read(k.home); err != nil {
 		return err
 	}
 	key, err := config.ReadKey(k.cfg.NodeKeyPath())
