@@ -93,3 +93,44 @@ func TestDeletionsAreKeptOnceAndOfWhoHadAShare(t *testing.T) {
 		return err
 	})
 }
+
+// TestAnEarlierEpochsOutcomeSettlesItsOwnSlots: whoever joins later has no other proof of what was paid before. Of a slot that was
+// decided after that epoch, its members know nothing.
+func TestAnEarlierEpochsOutcomeSettlesItsOwnSlots(t *testing.T) {
+	p := newProtoNet(t, 4)
+	first := p.pay(0, 1)
+	members := p.members(2)
+	a, err := quorum.NewAction(1, 1, 1, quorum.NewMemberChange(p.roster.Members, "fresh shares"))
+	require.NoError(t, err)
+	members.Change = quorum.SignedAction{Action: a}.Encode()
+	p.update(func(tx *Tx) error {
+		return tx.Decide(p.commit(p.roster, 3, "change"), DecisionEffects{Members: members})
+	})
+	p.view(func(tx *Tx) error {
+		height, ok, err := tx.PastOpen()
+		require.True(t, ok)
+		require.EqualValues(t, 2, height)
+		return err
+	})
+	cert := p.certify(p.outcome(0, first, 1)) // by epoch 1
+	p.update(func(tx *Tx) error { return tx.Settle(cert) })
+	p.view(func(tx *Tx) error {
+		_, ok, err := tx.PastOpen()
+		require.False(t, ok)
+		require.NoError(t, err)
+		all, err := tx.OutcomesFrom(0, 10)
+		require.Len(t, all, 1)
+		require.NoError(t, err)
+		all, err = tx.OutcomesFrom(3, 10)
+		require.Empty(t, all)
+		return err
+	})
+
+	second, err := quorum.NewRoster(2, p.roster.Members)
+	require.NoError(t, err)
+	late := p.commit(second, 4, "a payout of epoch 2")
+	p.update(func(tx *Tx) error {
+		return tx.Decide(late, DecisionEffects{Items: []quorum.Content{p.content(2)}, Slot: p.slot(1)})
+	})
+	p.refused(ErrNotInForce, func(tx *Tx) error { return tx.Settle(p.certify(p.outcome(1, late, 1))) })
+}

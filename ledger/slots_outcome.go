@@ -149,8 +149,12 @@ func (tx *Tx) Settle(c quorum.OutcomeCertificate) error {
 		}
 		return nil
 	}
-	if now := tx.epoch(); o.Epoch != now {
+	if now := tx.epoch(); o.Epoch > now {
 		return fmt.Errorf("settle by epoch %d: %w: in force is %d", o.Epoch, ErrNotInForce, now)
+	} else if o.Epoch < now {
+		if err := tx.ruledThen(slot, o.Epoch); err != nil {
+			return err
+		}
 	}
 	stage := StageFailed
 	if o.Status == 1 {

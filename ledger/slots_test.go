@@ -546,12 +546,19 @@ func TestNothingIsPaidTwice(t *testing.T) {
 	})
 }
 
-func TestSettleNeedsTheEpochInForce(t *testing.T) {
+// TestNoEpochToComeSettles; what an earlier one may say is TestAnEarlierEpochsOutcomeSettlesItsOwnSlots.
+func TestNoEpochToComeSettles(t *testing.T) {
 	p := newProtoNet(t, 4)
 	c := p.pay(0, 1)
-	old := p.certify(p.outcome(0, c, 1))
-	p.decide(DecisionEffects{Members: p.members(2)})
-	p.refused(ErrNotInForce, func(tx *Tx) error { return tx.Settle(old) })
+	second, err := quorum.NewRoster(2, p.roster.Members)
+	require.NoError(t, err)
+	early := p.outcome(0, c, 1)
+	early.Epoch = 2
+	was := p.roster
+	p.roster = second
+	cert := p.certify(early)
+	p.roster = was
+	p.refused(ErrNotInForce, func(tx *Tx) error { return tx.Settle(cert) })
 }
 
 func TestARevertedPayoutPaysNothing(t *testing.T) {

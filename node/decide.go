@@ -289,6 +289,8 @@ func (c *core) answer(ctx context.Context, raw []byte) ([]byte, error) {
 		var m factsMsg
 		err := c.ask(ctx, func() { m.Statements = c.ownFacts() })
 		return marshal(m), err
+	case syncOutcomes:
+		return c.answerOutcomes(req.Height)
 	case syncNewest:
 		return c.answerNewest(common.BytesToAddress(req.ID[:]))
 	}

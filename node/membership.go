@@ -35,6 +35,9 @@ type membership struct {
 	nextLook   time.Time
 	nextProbe  time.Time
 	nextDelete time.Time // zero: nothing is to be destroyed
+	nextPast   time.Time
+	asking     bool // for past outcomes
+	turn       int  // whom to ask next
 	deleting   bool
 	deletion   []byte // this node's own word that it destroyed its old share
 }
@@ -140,6 +143,7 @@ func (c *core) tickMembership(now time.Time) {
 		m.nextProbe = now.Add(probeEvery)
 		c.probe()
 	}
+	c.askPast(now)
 	if !m.nextDelete.IsZero() && !now.Before(m.nextDelete) && !m.deleting {
 		c.deleteOld()
 	}

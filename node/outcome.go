@@ -138,25 +138,35 @@ func (c *core) maybeSettle(key ledger.SlotKey) {
 		if cert, ok = quorum.CertifyOutcome(c.state.Roster, all); !ok {
 			return nil
 		}
-		if slot, _, err = tx.Slot(key); err != nil {
-			return err
-		}
-		if err := tx.Settle(cert); err != nil {
-			return err
-		}
-		if cert.Outcome().Status != 1 {
-			return nil
-		}
-		for _, wid := range slot.Items {
-			if err := tx.BookPaid(wid); err != nil {
-				return err
-			}
-		}
-		return nil
+		slot, err = settle(tx, key, cert)
+		return err
 	}) || !ok {
 		return
 	}
-	o := cert.Outcome()
+	c.settled(key, slot, cert.Outcome())
+}
+
+// settle closes a slot by a certificate, books included.
+func settle(tx *ledger.Tx, key ledger.SlotKey, cert quorum.OutcomeCertificate) (slot ledger.Slot, err error) {
+	if slot, _, err = tx.Slot(key); err != nil {
+		return slot, err
+	}
+	if err := tx.Settle(cert); err != nil {
+		return slot, err
+	}
+	if cert.Outcome().Status != 1 {
+		return slot, nil
+	}
+	for _, wid := range slot.Items {
+		if err := tx.BookPaid(wid); err != nil {
+			return slot, err
+		}
+	}
+	return slot, nil
+}
+
+// settled tells what became of a slot.
+func (c *core) settled(key ledger.SlotKey, slot ledger.Slot, o quorum.Outcome) {
 	if o.Status != 1 {
 		c.alerts.raise(Alert{Key: codeFailed + key.String(), Code: codeFailed, Severity: ledger.Critical,
 			Text: fmt.Sprintf("the transaction at %s reverted: %s; its withdrawals %v wait", key, o.TxHash, slot.Items),

@@ -56,7 +56,9 @@ func (l *lab) answeredByOthers() {
 // silent reports whether everything that this node could sign is barred, at each place that asks.
 func (l *lab) silent() bool {
 	barred := !l.votes() && !l.joins() && (l.signer == nil || l.signer.share == nil)
-	err := l.led.View(func(tx *ledger.Tx) error { return errors.Join(tx.MaySpeak(), tx.MayVote(9), tx.MayJudge(), tx.MayJoin()) })
+	err := l.led.View(func(tx *ledger.Tx) error {
+		return errors.Join(tx.MaySpeak(), tx.MayVote(9), tx.MayJudge(), tx.MayJoin())
+	})
 	return barred && errors.Is(err, ledger.ErrAsking)
 }
 
