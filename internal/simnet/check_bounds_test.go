@@ -22,7 +22,9 @@ func TestFloodIsBounded(t *testing.T) {
 			p.counter++
 			v, err := quorum.Sign(p.key, w.network, quorum.Vote{Epoch: 1, Height: 3, Round: i, Phase: quorum.Prevote, ID: common.Hash{1}, Counter: p.counter})
 			require.NoError(t, err)
-			require.NoError(t, w.Until(time.Minute, func() error { return p.net.Send(w.Custodians[0].Address, "votes", encode(voteMsg{Statement: v.Bytes()})) }))
+			require.NoError(t, w.Until(time.Minute, func() error {
+				return p.net.Send(w.Custodians[0].Address, "votes", encode(voteMsg{Statement: v.Bytes()}))
+			}))
 		}
 		require.NoError(t, w.Until(time.Minute, func() error { // the last one was heard
 			all, err := w.Custodians[0].Node.Bounds(t.Context())
