@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -10,9 +9,6 @@ import (
 	"conclave/quorum"
 	"conclave/tss"
 )
-
-// errSender refuses a statement that came from another peer than its signer, where only the signer may speak.
-var errSender = errors.New("not sent by its signer")
 
 // hearSigning takes one message of the signing protocol from an authenticated peer. An error says by which rule it was
 // refused; it then changed nothing.

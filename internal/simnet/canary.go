@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/rlp"
 
 	"conclave/tss"
@@ -147,12 +148,15 @@ func (c *canary) leaked() error {
 	return c.found
 }
 
+// numberOf is the secret number of a key.
+func numberOf(key *ecdsa.PrivateKey) *big.Int { return new(big.Int).SetBytes(crypto.FromECDSA(key)) }
+
 // secrets are what a custodian of this world holds and nobody else may ever see: identities, shares and what belongs to them, the key of
 // the Relay's interface, and, where signing is ideal, the whole key that stands for all shares.
 func secrets(keys []*ecdsa.PrivateKey, api *ecdsa.PrivateKey, f *Fixture) (map[string]*big.Int, error) {
-	out := map[string]*big.Int{"the key of the Relay's interface": api.D, "the payer's key": f.whole.D}
+	out := map[string]*big.Int{"the key of the Relay's interface": numberOf(api), "the payer's key": numberOf(f.whole)}
 	for i, k := range keys {
-		out[fmt.Sprintf("the identity of n%d", i)] = k.D
+		out[fmt.Sprintf("the identity of n%d", i)] = numberOf(k)
 	}
 	for member, share := range f.shares {
 		s, err := openShare(share)

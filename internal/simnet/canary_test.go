@@ -37,10 +37,11 @@ func TestCanaryFindsEverySpelling(t *testing.T) {
 // TestCanaryKnowsHowThingsPrint: what careless code would write.
 func TestCanaryKnowsHowThingsPrint(t *testing.T) {
 	key := committee()[0]
-	h := newHaystack(map[string]*big.Int{"it": key.D})
+	d := numberOf(key)
+	h := newHaystack(map[string]*big.Int{"it": d})
 	for _, text := range []string{
-		fmt.Sprintf("%v", key), fmt.Sprintf("%+v", *key), fmt.Sprintf("0x%x", key.D), fmt.Sprintf("%X", key.D.Bytes()), fmt.Sprint(key.D.Bytes()),
-		fmt.Sprintf("%#v", key.D.Bytes()), fmt.Sprintf("%s", key.D.Bytes()), key.D.String(),
+		fmt.Sprintf("%v", key), fmt.Sprintf("%+v", *key), fmt.Sprintf("0x%x", d), fmt.Sprintf("%X", d.Bytes()), fmt.Sprint(d.Bytes()),
+		fmt.Sprintf("%#v", d.Bytes()), string(d.Bytes()), d.String(),
 	} {
 		require.NotEmpty(t, h.search([]byte("key: "+text+" end")), text)
 	}
@@ -62,7 +63,7 @@ func TestNothingSecretLeaves(t *testing.T) {
 
 // TestSecretsAreFound: on every way out, once it is there.
 func TestSecretsAreFound(t *testing.T) {
-	key := fmt.Sprintf("%x", committee()[2].D)
+	key := fmt.Sprintf("%x", numberOf(committee()[2]))
 	for way, leak := range map[string]func(*testing.T, *World){
 		"the disk of n1: notes": func(t *testing.T, w *World) {
 			require.NoError(t, os.WriteFile(filepath.Join(w.Custodians[1].dir, "notes"), []byte("n2: "+key), 0o600))
@@ -73,7 +74,7 @@ func TestSecretsAreFound(t *testing.T) {
 		"the wire": func(t *testing.T, w *World) {
 			p, err := w.Puppet(3)
 			require.NoError(t, err)
-			require.NoError(t, w.Until(time.Second, func() error { return p.net.Send(w.Custodians[0].Address, "facts", committee()[2].D.Bytes()) }))
+			require.NoError(t, w.Until(time.Second, func() error { return p.net.Send(w.Custodians[0].Address, "facts", numberOf(committee()[2]).Bytes()) }))
 		},
 	} {
 		t.Run(way, func(t *testing.T) {

@@ -72,7 +72,10 @@ var elsewhere = map[string]string{
 	"(*judge).freezeHead":          "needs a Relay that shows another history of what was approved",
 	"(*intake).due":                "a schedule releases at midnight UTC",
 	"(*core).exclude":              "needs a proof against a member of a session",
-	"(*founding).maybeCanary":      "a world is born founded",
+	"(*ceremony).maybeCanary":      "a world is born founded, and its committee stays",
+	"(*core).readmit":              "needs a quarantine and the operators' word",
+	"(*core).keepDeletion":         "nobody has an old share: the committee stays",
+	"(*core).settlePast":           "likewise no earlier epoch paid anything",
 	"(*core).settleQuestion":       "commits for a node that was rolled back, which a crash is not",
 	"(*marks).oweEmpty":            "needs a member with rows in a range where this one has none at all",
 }

@@ -34,7 +34,7 @@ func (w *World) deal(req tss.ReshareRequest) (map[common.Address]*tss.KeyShare, 
 	if len(req.Members) > idealDealt {
 		return nil, errDeal
 	}
-	made, err := tsstest.DealIn(req.Session, w.cfg.Key.whole.D, req.Epoch, req.Members, req.Threshold, devkeys.Set)
+	made, err := tsstest.DealIn(req.Session, numberOf(w.cfg.Key.whole), req.Epoch, req.Members, req.Threshold, devkeys.Set)
 	if err != nil {
 		return nil, err
 	}

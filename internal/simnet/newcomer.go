@@ -37,7 +37,7 @@ func (w *World) Newcomer() (*Custodian, error) {
 	}
 	w.newcomers.Store(&all)
 	w.wire.enter(i, c.Address)
-	w.canary.know("the identity of "+name, key.D)
+	w.canary.know("the identity of "+name, numberOf(key))
 	w.Custodians = append(w.Custodians, c)
 	return c, nil
 }

@@ -1,12 +1,14 @@
 package vault
 
 import (
+	"math/big"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 
 	"conclave/internal/devnet/devkeys"
@@ -25,7 +27,7 @@ var reshared = sync.OnceValues(func() (*tss.KeyShare, error) {
 	for i := range tsstest.Members {
 		members = append(members, tsstest.MemberAddress(i))
 	}
-	dealt, err := tsstest.DealKey(key.D, tsstest.Epoch+1, members, tsstest.Threshold, func(i int) []byte { return devkeys.Set(4 + i) })
+	dealt, err := tsstest.DealKey(new(big.Int).SetBytes(crypto.FromECDSA(key)), tsstest.Epoch+1, members, tsstest.Threshold, func(i int) []byte { return devkeys.Set(4 + i) })
 	return dealt[node()], err
 })
 
