@@ -149,6 +149,24 @@ func (l *lab) succeed(change quorum.SignedAction, members []quorum.Member) {
 	require.NoError(l.t, l.hearDecision(l.decision(b)))
 }
 
+// TestAnAddressThatNobodyCanDialStopsNobody: operators may sign any text. It is refused where it is handed in, and a committee that
+// decided it all the same goes on without it.
+func TestAnAddressThatNobodyCanDialStopsNobody(t *testing.T) {
+	l := newLab(t)
+	members := slices.Clone(l.state.Roster.Members)
+	members[1].Multiaddrs = []string{"the third house on the left", "/ip4/127.0.0.1/tcp/7001"}
+	change := l.changeTo(members, 1, 0, 1, 2)
+	_, err := l.core.propose(change)
+	require.ErrorIs(t, err, errProposal)
+	require.ErrorContains(t, err, "the third house")
+	l.succeed(change, members)
+	require.NoError(t, l.fatal)
+	require.EqualValues(t, 2, l.state.Roster.Epoch)
+	for _, p := range l.links() {
+		require.NotContains(t, l.dialable(p), members[1].Multiaddrs[0])
+	}
+}
+
 // A node says whether it is a member, and what it waits for.
 func TestReasonsOfAChange(t *testing.T) {
 	change := common.Hash{1}

@@ -69,8 +69,17 @@ func (*wire) Self() common.Address                      { return common.Address{
 func (*wire) Publish(string, []byte) error              { return nil }
 func (*wire) Send(common.Address, string, []byte) error { return nil }
 func (*wire) Peers() []p2p.PeerStatus                   { return nil }
-func (*wire) SetMembers([]p2p.Peer) error               { return nil }
 func (*wire) Run(context.Context) error                 { return nil }
+func (*wire) SetMembers(peers []p2p.Peer) error {
+	for _, p := range peers {
+		for _, a := range p.Multiaddrs {
+			if err := p2p.Dialable(a); err != nil {
+				return err // as a host does
+			}
+		}
+	}
+	return p2p.ValidateMembers(peers)
+}
 func (w *wire) Request(_ context.Context, to common.Address, _ string, _ []byte) ([]byte, error) {
 	w.asked <- to
 	return nil, errors.New("no answer")

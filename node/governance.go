@@ -126,7 +126,7 @@ func (c *core) dropProposals(gone []common.Hash) error {
 func (c *core) propose(s quorum.SignedAction) (*proposal, error) {
 	v, err := s.Open(c.network, c.state.Roster)
 	if err == nil {
-		err = errors.Join(c.state.CheckAction(v), c.spokenThere(v))
+		err = errors.Join(c.state.CheckAction(v), c.spokenThere(v), undialable(v))
 	}
 	if _, to := batch.Timeliness(uint64(c.now().UnixMilli())); err == nil && len(v.Within(0, to).Operators()) != len(v.Operators()) {
 		err = errors.New("a signature is from the future: look at the clock that gave its time")

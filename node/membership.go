@@ -110,13 +110,42 @@ func (c *core) linked() quorum.Members {
 	return ids
 }
 
+// dialable are the addresses of a record that the wire takes. Operators may sign any text, and a committee may decide it; who has none
+// that can be dialled dials the others, and nobody stops for it.
+func (c *core) dialable(m quorum.Member) (out []string) {
+	for _, a := range m.Multiaddrs {
+		if err := p2p.Dialable(a); err != nil {
+			c.log.Warn("a member's address cannot be dialled", zap.String("name", m.Name), zap.Error(err))
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// undialable is what is wrong with the addresses of a proposed committee.
+func undialable(v quorum.VerifiedAction) error {
+	change, ok := v.Body().(quorum.MemberChange)
+	if !ok {
+		return nil
+	}
+	for _, m := range change.Members {
+		for _, a := range m.Multiaddrs {
+			if err := p2p.Dialable(a); err != nil {
+				return fmt.Errorf("%s: %w", m.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // relink tells the wire whom to connect with, when that changed.
 func (c *core) relink() {
 	links, now := c.links(), map[common.Address]common.Hash{}
 	var peers []p2p.Peer
 	for _, m := range links {
 		now[m.Address] = quorum.MemberDigest(m)
-		peers = append(peers, p2p.Peer{Address: m.Address, PublicKey: m.PublicKey, Multiaddrs: m.Multiaddrs})
+		peers = append(peers, p2p.Peer{Address: m.Address, PublicKey: m.PublicKey, Multiaddrs: c.dialable(m)})
 	}
 	same := len(now) == len(c.members.linked)
 	for id, digest := range now {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
+	ma "github.com/multiformats/go-multiaddr"
 	"go.uber.org/zap"
 )
 
@@ -154,6 +155,14 @@ func ValidateMembers(members []Peer) error {
 			return fmt.Errorf("p2p: member %s stands twice", m.Address)
 		}
 		seen[m.Address] = true
+	}
+	return nil
+}
+
+// Dialable checks that an address is one that a member can be dialled at, in form: a Host takes no other.
+func Dialable(addr string) error {
+	if _, err := ma.NewMultiaddr(addr); err != nil {
+		return fmt.Errorf("p2p: multiaddr %q: %w", addr, err)
 	}
 	return nil
 }

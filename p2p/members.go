@@ -43,8 +43,8 @@ func (h *Host) admit(members []Peer) error {
 			return fmt.Errorf("p2p: %w", err)
 		}
 		for _, a := range m.Multiaddrs {
-			if _, err := ma.NewMultiaddr(a); err != nil {
-				return fmt.Errorf("p2p: multiaddr %q of member %s: %w", a, m.Address, err)
+			if err := Dialable(a); err != nil {
+				return fmt.Errorf("member %s: %w", m.Address, err)
 			}
 		}
 		ids[id], byAddress[m.Address] = m.Address, id
