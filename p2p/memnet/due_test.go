@@ -62,6 +62,7 @@ func TestDueKeepsCutCallsApart(t *testing.T) {
 		}
 		w.hub.Unplug(w.nodes[1])
 		time.Sleep(time.Second)
+		synctest.Wait()
 		for i := range calls {
 			require.Equal(t, time.Duration(i)*time.Millisecond, ends[i])
 		}
