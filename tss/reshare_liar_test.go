@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"math/big"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -252,7 +253,7 @@ func TestTheClosingRoundOfResharing(t *testing.T) {
 
 	// The library leaves the sum of the dealers' shares unreduced.
 	c.public = share.public
-	raw.xi = raw.xi.Add(raw.xi, order())
+	raw.xi = new(big.Int).Add(raw.xi, order())
 	own, out := c.conclude(raw)
 	require.Nil(t, out)
 	require.NotEmpty(t, own)
