@@ -133,17 +133,7 @@ func (l *lab) succeed(change quorum.SignedAction, members []quorum.Member) {
 	a := quorum.MembersAction{Epoch: epoch, Members: members, Change: change.Encode(), Transcript: quorum.Transcript{
 		Epoch: epoch, Session: common.Hash{byte(epoch)}, PublicKey: compressed(payer), Members: ids, Threshold: uint64(ids.Q()),
 	}}
-	for _, key := range l.keys {
-		sig, err := quorum.SignDigest(key, quorum.Digest(quorum.KindTranscript, l.network, a.Transcript))
-		require.NoError(l.t, err)
-		a.Signatures = append(a.Signatures, sig)
-	}
-	for try := range quorum.CoveringSets(len(ids)) {
-		set := quorum.CanarySet(ids, uint64(try))
-		sig, err := quorum.SignDigest(payer, a.Transcript.CanaryDigest(l.network, set))
-		require.NoError(l.t, err)
-		a.Canaries = append(a.Canaries, quorum.Canary{Set: set, Sig: sig})
-	}
+	l.prove(&a)
 	b, err := l.state.BuildMembers(a, l.views(0, signedAt()))
 	require.NoError(l.t, err)
 	require.NoError(l.t, l.hearDecision(l.decision(b)))

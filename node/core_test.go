@@ -154,12 +154,9 @@ func newLabOf(t testing.TB, n, self int, watch ...ledger.Steps) *lab {
 	return l
 }
 
-// found decides height 1. The threshold key is an ordinary key here.
-func (l *lab) found() {
-	ids, payer := l.state.Roster.IDs(), testKey("payer", 0)
-	a := quorum.MembersAction{Epoch: 1, Members: l.genesis.Members, Transcript: quorum.Transcript{
-		Epoch: 1, Session: common.Hash{1}, PublicKey: compressed(payer), Members: ids, Threshold: uint64(ids.Q()),
-	}}
+// prove signs the transcript by every member, and its canaries by the key that is the threshold key here.
+func (l *lab) prove(a *quorum.MembersAction) {
+	ids := a.Transcript.Members
 	for _, key := range l.keys {
 		sig, err := quorum.SignDigest(key, quorum.Digest(quorum.KindTranscript, l.network, a.Transcript))
 		require.NoError(l.t, err)
@@ -167,10 +164,19 @@ func (l *lab) found() {
 	}
 	for try := range quorum.CoveringSets(len(ids)) {
 		set := quorum.CanarySet(ids, uint64(try))
-		sig, err := quorum.SignDigest(payer, a.Transcript.CanaryDigest(l.network, set))
+		sig, err := quorum.SignDigest(testKey("payer", 0), a.Transcript.CanaryDigest(l.network, set))
 		require.NoError(l.t, err)
 		a.Canaries = append(a.Canaries, quorum.Canary{Set: set, Sig: sig})
 	}
+}
+
+// found decides height 1. The threshold key is an ordinary key here.
+func (l *lab) found() {
+	ids, payer := l.state.Roster.IDs(), testKey("payer", 0)
+	a := quorum.MembersAction{Epoch: 1, Members: l.genesis.Members, Transcript: quorum.Transcript{
+		Epoch: 1, Session: common.Hash{1}, PublicKey: compressed(payer), Members: ids, Threshold: uint64(ids.Q()),
+	}}
+	l.prove(&a)
 	b, err := l.state.BuildMembers(a, l.views(0, uint64(time.Now().UnixMilli())))
 	require.NoError(l.t, err)
 	require.NoError(l.t, l.hearDecision(l.decision(b)))

@@ -168,26 +168,8 @@ func (w *world) action(t tb) quorum.MembersAction {
 			Moduli: common.Hash{0x30},
 		},
 	}
-	w.signAction(t, &a)
+	w.prove(t, &a)
 	return a
-}
-
-// signAction signs the transcript by every member and the canary by the new key.
-func (w *world) signAction(t tb, a *quorum.MembersAction) {
-	t.Helper()
-	a.Signatures = nil
-	for _, key := range w.keys {
-		sig, err := quorum.SignDigest(key, quorum.Digest(quorum.KindTranscript, w.network, a.Transcript))
-		require.NoError(t, err)
-		a.Signatures = append(a.Signatures, sig)
-	}
-	a.Canaries = nil
-	for try := range quorum.CoveringSets(len(a.Transcript.Members)) {
-		set := quorum.CanarySet(a.Transcript.Members, uint64(try))
-		sig, err := quorum.SignDigest(w.payer, a.Transcript.CanaryDigest(w.network, set))
-		require.NoError(t, err)
-		a.Canaries = append(a.Canaries, quorum.Canary{Set: set, Sig: sig})
-	}
 }
 
 func (w *world) lane(network string) quorum.LaneKey {

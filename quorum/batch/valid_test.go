@@ -297,7 +297,7 @@ func TestMembersRules(t *testing.T) {
 		{"no canary", with(func(_ tb, _ *world, a *quorum.MembersAction) { a.Canaries = nil }), "not every member"},
 		{"a later epoch", with(func(t tb, w *world, a *quorum.MembersAction) {
 			a.Epoch, a.Transcript.Epoch = 2, 2
-			w.signAction(t, a)
+			w.prove(t, a)
 		}), "does not follow"},
 		{"another record of a member", with(func(_ tb, _ *world, a *quorum.MembersAction) {
 			a.Members[0].Name = "someone else"
@@ -317,7 +317,7 @@ func TestMembersRules(t *testing.T) {
 			require.Contains(t, w.members(), crypto.PubkeyToAddress(key.PublicKey))
 		}
 		small.network = w.network
-		small.signAction(t, &a)
+		small.prove(t, &a)
 		_, err := w.s.BuildMembers(a, w.views(t, 0))
 		require.ErrorContains(t, err, "not so many")
 	})
