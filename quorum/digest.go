@@ -40,6 +40,8 @@ const (
 	KindSession Kind = "session"
 	KindPolicy  Kind = "policy"
 	KindAction  Kind = "action" // what operators decide; they sign typed data that names it
+	// KindFingerprint is what people confirm before they make a key.
+	KindFingerprint Kind = "fingerprint"
 )
 
 // maxKind bounds a kind's name in bytes.
