@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"conclave/internal/golden"
 	"conclave/quorum"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,9 @@ import (
 func TestFingerprintIsFixed(t *testing.T) {
 	g := sampleGenesis(t)
 	g.Policy = "fixed"
-	require.Equal(t, "d081 298d 293b a328 4833", g.Fingerprint().Code())
+	f := g.Fingerprint()
+	require.Equal(t, "d081 298d 293b a328 4833", f.Code())
+	golden.Fields(t, goldenPath("fingerprint"), golden.Field{Name: "digest", Bytes: f[:]})
 }
 
 // Whatever a person should look at before the key is made changes the code; signatures, which come one by one, do not.
