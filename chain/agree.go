@@ -1,12 +1,14 @@
 package chain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
@@ -31,11 +33,12 @@ func (d *Disagreement) Error() string {
 	return "chain: endpoints disagree about the " + d.What + ": " + strings.Join(parts, "; ")
 }
 
-// Agreeing is an Endpoint over several. Every read goes to all; at least `least` must answer, and all that answer must
-// say the same, so that one that lies or lags can delay a payment and never cause one.
+// Agreeing is an Endpoint over several. A read goes to all that take part; at least `least` must answer, and all that answer
+// must say the same, so that one that lies or lags can delay a payment and never cause one. Who does not answer, or lags too
+// far, takes part again later, unless those that do are too few: see member.
 type Agreeing struct {
-	endpoints []Endpoint
-	least     int
+	members []*member
+	least   int
 }
 
 var _ Endpoint = (*Agreeing)(nil)
@@ -49,45 +52,20 @@ func NewAgreeing(least int, endpoints ...Endpoint) (*Agreeing, error) {
 	if least < 1 || least > len(endpoints) {
 		return nil, fmt.Errorf("chain: %d answers asked of %d endpoints", least, len(endpoints))
 	}
-	return &Agreeing{endpoints: slices.Clone(endpoints), least: least}, nil
+	a := &Agreeing{least: least}
+	for _, e := range endpoints {
+		a.members = append(a.members, &member{Endpoint: e, health: Health{Name: e.Name()}})
+	}
+	return a, nil
 }
 
 // Name joins the names of the endpoints.
 func (a *Agreeing) Name() string {
-	names := make([]string, len(a.endpoints))
-	for i, e := range a.endpoints {
+	names := make([]string, len(a.members))
+	for i, e := range a.members {
 		names[i] = e.Name()
 	}
 	return strings.Join(names, "+")
-}
-
-// answer is what one endpoint said.
-type answer[T any] struct {
-	from  Endpoint
-	value T
-	err   error
-}
-
-// collect asks all endpoints at once and returns the answers in their order.
-func collect[T any](ctx context.Context, endpoints []Endpoint, read func(context.Context, Endpoint) (T, error)) []answer[T] {
-	type numbered struct {
-		i int
-		a answer[T]
-	}
-	// Buffered for all, so that no goroutine outlives its call even if we were to stop reading.
-	replies := make(chan numbered, len(endpoints))
-	for i, e := range endpoints {
-		go func() {
-			v, err := read(ctx, e)
-			replies <- numbered{i, answer[T]{e, v, err}}
-		}()
-	}
-	out := make([]answer[T], len(endpoints))
-	for range endpoints {
-		r := <-replies
-		out[r.i] = r.a
-	}
-	return out
 }
 
 // absence reports whether an error is an answer: "there is none". Anything else is no answer.
@@ -99,7 +77,9 @@ func ask[T any](ctx context.Context, a *Agreeing, what string, read func(context
 	var zero T
 	var values []answer[T]
 	var absent, failed []error
-	for _, r := range collect(ctx, a.endpoints, read) {
+	answers := collect(ctx, a, false, read)
+	note(ctx, answers)
+	for _, r := range answers {
 		switch {
 		case r.err == nil:
 			values = append(values, r)
@@ -124,11 +104,24 @@ func ask[T any](ctx context.Context, a *Agreeing, what string, read func(context
 	return values[0].value, nil
 }
 
+// disagreement names all answers. Those that differ from what more than half say are noted, else everybody is: nobody can
+// tell which of two lies.
 func disagreement[T any](what string, values []answer[T]) *Disagreement {
 	d := &Disagreement{What: what}
-	for _, v := range values {
+	equal := make([]int, len(values))
+	for i, v := range values {
 		d.Names = append(d.Names, v.from.Name())
 		d.Answers = append(d.Answers, fmt.Sprintf("%v", v.value))
+		for _, other := range values {
+			if reflect.DeepEqual(v.value, other.value) {
+				equal[i]++
+			}
+		}
+	}
+	for i, v := range values {
+		if 2*equal[i] <= len(values) {
+			v.from.disagreed(time.Now())
+		}
 	}
 	return d
 }
@@ -138,7 +131,7 @@ func (a *Agreeing) Head(ctx context.Context) (Header, error) {
 	return a.lowest(ctx, "newest block", Endpoint.Head)
 }
 
-// Final is the lowest of the final blocks, once all endpoints hold that very block. An endpoint that lags delays it.
+// Final is the lowest of the final blocks, once all that take part hold that very block. An endpoint that lags delays it.
 func (a *Agreeing) Final(ctx context.Context) (Header, error) {
 	low, err := a.lowest(ctx, "final block", Endpoint.Final)
 	if err != nil {
@@ -147,23 +140,36 @@ func (a *Agreeing) Final(ctx context.Context) (Header, error) {
 	return a.HeaderAt(ctx, low.Number)
 }
 
+// lowest leaves out who lags behind what enough endpoints show: one that stopped for good would stop everything.
 func (a *Agreeing) lowest(ctx context.Context, what string, read func(Endpoint, context.Context) (Header, error)) (Header, error) {
-	var low Header
+	var said []answer[Header]
 	var failed []error
-	answered := 0
-	for _, r := range collect(ctx, a.endpoints, func(ctx context.Context, e Endpoint) (Header, error) { return read(e, ctx) }) {
-		switch {
-		case r.err != nil:
+	answers := collect(ctx, a, true, func(ctx context.Context, e Endpoint) (Header, error) { return read(e, ctx) })
+	for _, r := range answers {
+		if r.err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", r.from.Name(), r.err))
-		case answered == 0 || r.value.Number < low.Number:
-			low = r.value
-			answered++
-		default:
-			answered++
+			continue
+		}
+		said = append(said, r)
+	}
+	if len(said) < a.least {
+		note(ctx, answers)
+		return Header{}, fmt.Errorf("read %s: %w", what, errors.Join(failed...))
+	}
+	// At least one honest endpoint shows the least-th highest block or a later one.
+	slices.SortStableFunc(said, func(x, y answer[Header]) int { return cmp.Compare(y.value.Number, x.value.Number) })
+	enough := said[a.least-1].value
+	for i, r := range answers {
+		if r.err == nil {
+			answers[i].err = r.from.showed(r.value, enough)
 		}
 	}
-	if answered < a.least {
-		return Header{}, fmt.Errorf("read %s: %w", what, errors.Join(failed...))
+	note(ctx, answers)
+	low := enough
+	for _, r := range answers {
+		if r.err == nil && r.value.Number < low.Number {
+			low = r.value
+		}
 	}
 	return low, nil
 }
@@ -226,16 +232,20 @@ func (a *Agreeing) Sent(ctx context.Context, from common.Address, in Header) ([]
 	})
 }
 
-// SendRaw broadcasts through every endpoint; one that takes it is enough. When none does, the errors are joined.
+// SendRaw broadcasts through every endpoint that takes part; one that takes it is enough. When none does, the errors are
+// joined. What a server refuses says nothing about its health.
 func (a *Agreeing) SendRaw(ctx context.Context, raw []byte) error {
 	var failed []error
-	for _, r := range collect(ctx, a.endpoints, func(ctx context.Context, e Endpoint) (struct{}, error) {
-		return struct{}{}, e.SendRaw(ctx, raw)
-	}) {
-		if r.err == nil {
-			return nil
+	taken := false
+	for _, r := range collect(ctx, a, false, func(ctx context.Context, e Endpoint) (error, error) { return e.SendRaw(ctx, raw), nil }) {
+		err := cmp.Or(r.err, r.value)
+		taken = taken || err == nil
+		if err != nil && !errors.Is(err, errResting) {
+			failed = append(failed, fmt.Errorf("%s: %w", r.from.Name(), err))
 		}
-		failed = append(failed, fmt.Errorf("%s: %w", r.from.Name(), r.err))
+	}
+	if taken {
+		return nil
 	}
 	return errors.Join(failed...)
 }

@@ -9,7 +9,8 @@
 //
 // What it promises. Rendering, fees and Step are pure: equal arguments give equal bytes on every node. Between the fee
 // steps of a payment only the two prices differ. Assemble returns nothing that the payer did not sign. A single lying or
-// lagging endpoint among several makes an Agreeing wait, with a *Disagreement as evidence, and never proves anything.
+// lagging endpoint among several makes an Agreeing wait, with a *Disagreement as evidence, and never proves anything; one that
+// does not answer, or stopped long ago, costs a look once and is then left out while the others are enough (Health).
 // VerifyDeposit says Contradicted only when a final block holds the transaction and it is not as claimed.
 //
 // What you owe. Store a Track before you do what Step asked for. Store signed bytes before the first broadcast. Take
