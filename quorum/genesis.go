@@ -36,9 +36,9 @@ type Genesis struct {
 type Lane struct {
 	Network         string         `json:"network"`
 	ChainID         uint64         `json:"chain_id"`
-	Token           common.Address `json:"token"` // zero for the native coin
-	Way             string         `json:"way"`   // "single"
-	Contract        common.Address `json:"contract"`
+	Token           common.Address `json:"token"`    // zero for the native coin
+	Way             string         `json:"way"`      // WaySingle or WayBatch
+	Contract        common.Address `json:"contract"` // pays batches; zero on a lane of the way "single"
 	DepositAddress  common.Address `json:"deposit_address"`
 	BenefitContract common.Address `json:"benefit_contract"` // zero: the chain binds no benefit addresses
 	Finality        uint64         `json:"finality"`         // blocks on top; 0 for the chain's finalized tag
@@ -89,8 +89,13 @@ func (c Cutover) check() error {
 // GenesisVersion is the only document version that exists.
 const GenesisVersion = 1
 
-// WaySingle pays each withdrawal by a transaction of its own.
-const WaySingle = "single"
+// The ways of a lane.
+const (
+	// WaySingle pays each withdrawal by a transaction of its own.
+	WaySingle = "single"
+	// WayBatch pays many by one call of the lane's contract, and one alone as WaySingle does.
+	WayBatch = "batch"
+)
 
 // ID is the network id: keccak256 over the document without its signatures.
 func (g Genesis) ID() common.Hash { return keccak(mustEncode(g)) }
@@ -167,10 +172,6 @@ func (g Genesis) checkLanes(policy Policy) error {
 			return fmt.Errorf("genesis: lane %q: the network or its token stands twice", l.Network)
 		case l.ChainID == 0:
 			return fmt.Errorf("genesis: lane %q: chain_id is missing", l.Network)
-		case l.Way != WaySingle:
-			return fmt.Errorf("genesis: lane %q: way %q is not supported by this version, want %q", l.Network, l.Way, WaySingle)
-		case l.Contract != (common.Address{}):
-			return fmt.Errorf("genesis: lane %q: a payout contract has no use with way %q", l.Network, l.Way)
 		case l.DepositAddress == (common.Address{}):
 			return fmt.Errorf("genesis: lane %q: deposit_address is missing", l.Network)
 		case l.MinEndpoints == 0:
@@ -178,6 +179,9 @@ func (g Genesis) checkLanes(policy Policy) error {
 		}
 		if _, ok := policy.Tariffs[l.Network]; !ok {
 			return fmt.Errorf("genesis: lane %q: the policy has no tariff for it", l.Network)
+		}
+		if err := l.checkWay(); err != nil {
+			return fmt.Errorf("genesis: lane %q: %w", l.Network, err)
 		}
 		seen[l.Network], seen[asset] = true, true
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,11 +103,20 @@ func TestGenesisRefuses(t *testing.T) {
 		"no network":            {func(g *quorum.Genesis) { g.Lanes[0].Network = "" }, "network name must"},
 		"a network that paints": {func(g *quorum.Genesis) { g.Lanes[0].Network = "dev\x1b[2Jnet" }, "network name must"},
 		"no chain":              {func(g *quorum.Genesis) { g.Lanes[0].ChainID = 0 }, "chain_id"},
-		"an unknown way":        {func(g *quorum.Genesis) { g.Lanes[0].Way = "batch" }, "not supported"},
-		"a contract":            {func(g *quorum.Genesis) { g.Lanes[0].Contract = address(1) }, "contract"},
-		"no deposits":           {func(g *quorum.Genesis) { g.Lanes[0].DepositAddress = common.Address{} }, "deposit_address"},
-		"no endpoints":          {func(g *quorum.Genesis) { g.Lanes[0].MinEndpoints = 0 }, "min_endpoints"},
-		"no tariff":             {func(g *quorum.Genesis) { g.Lanes[0].Network = "mainnet" }, "no tariff"},
+		"an unknown way":        {func(g *quorum.Genesis) { g.Lanes[0].Way = "express" }, "not supported"},
+		"a contract":            {func(g *quorum.Genesis) { g.Lanes[0].Contract = address(1) }, "no use with way"},
+		"no contract":           {func(g *quorum.Genesis) { g.Lanes[0].Way = quorum.WayBatch }, "needs the payout contract"},
+		"a batch of tokens": {func(g *quorum.Genesis) {
+			l := &g.Lanes[0]
+			l.Way, l.Contract, l.Token = quorum.WayBatch, address(1), address(2)
+		}, "one by one"},
+		"a contract that is another": {func(g *quorum.Genesis) {
+			l := &g.Lanes[0]
+			l.Way, l.Contract = quorum.WayBatch, l.DepositAddress
+		}, "an address of its own"},
+		"no deposits":  {func(g *quorum.Genesis) { g.Lanes[0].DepositAddress = common.Address{} }, "deposit_address"},
+		"no endpoints": {func(g *quorum.Genesis) { g.Lanes[0].MinEndpoints = 0 }, "min_endpoints"},
+		"no tariff":    {func(g *quorum.Genesis) { g.Lanes[0].Network = "mainnet" }, "no tariff"},
 	} {
 		g := sampleGenesis(t)
 		change := c.change
@@ -115,6 +125,18 @@ func TestGenesisRefuses(t *testing.T) {
 		require.ErrorContains(t, err, c.want, what)
 		require.NotContains(t, err.Error(), "\n", what)
 	}
+}
+
+func TestALaneThatPaysBatches(t *testing.T) {
+	g := sampleGenesis(t)
+	g.Lanes[0].Way, g.Lanes[0].Contract = quorum.WayBatch, address(1)
+	got, err := quorum.ParseGenesis(asJSON(t, g))
+	require.NoError(t, err)
+	require.Equal(t, g.Lanes, got.Lanes)
+	other := g
+	other.Lanes = slices.Clone(g.Lanes)
+	other.Lanes[0].Contract = address(2)
+	require.NotEqual(t, g.ID(), other.ID(), "another contract is another network")
 }
 
 func TestGenesisJSONIsStrict(t *testing.T) {

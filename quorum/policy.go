@@ -32,6 +32,7 @@ type Policy struct {
 	// ResumeDelay is how long after the halts the operators may end them: time for everybody to look, and for cool heads.
 	ResumeDelay time.Duration
 	Fees        FeeRule
+	Batches     BatchRule
 	Tariffs     map[string]Tariff // by network name
 
 	Limits     Limits
@@ -140,6 +141,7 @@ type policyFile struct {
 		GasLimit      uint64 `toml:"gas_limit"`
 		TokenGasLimit uint64 `toml:"token_gas_limit"`
 	} `toml:"fees"`
+	Batch *batchFile `toml:"batch"`
 	limitsFile
 	Tariff []struct {
 		Network string `toml:"network"`
@@ -183,6 +185,7 @@ func ParsePolicy(file []byte) (Policy, error) {
 		GasLimit:      f.Fees.GasLimit,
 		TokenGasLimit: f.Fees.TokenGasLimit,
 	}
+	p.Batches = f.Batch.rule()
 	p.Tariffs = map[string]Tariff{}
 	for i, t := range f.Tariff {
 		at := fmt.Sprintf("tariff[%d]", i)
@@ -235,6 +238,9 @@ func (p Policy) check() error {
 		return fmt.Errorf("fees.token_gas_limit: want %d to %d", minGasLimit, maxGasLimit)
 	case len(p.Tariffs) == 0:
 		return errors.New("no tariff: nothing could ever be paid")
+	}
+	if err := p.Batches.check(); err != nil {
+		return err
 	}
 	for name, t := range p.Tariffs {
 		if len(t.Tiers) == 0 || !t.Tiers[0].From.IsZero() {
