@@ -23,6 +23,7 @@ type signer struct {
 	attempts *tss.Attempts
 	cancel   context.CancelFunc // of the live session
 	live     common.Hash        // the batch that it signs
+	opened   time.Time          // when the slot that is open was
 	kick     func(network string)
 	stuck    string
 	sessions SessionStats
@@ -127,6 +128,9 @@ func (s *signer) next(c *core) {
 		c.stop(err)
 		return
 	}
+	if open := s.attempts.Slot(); open == nil || open.Batch != first.Batch {
+		s.opened = c.now()
+	}
 	s.attempts.Open(tss.Slot{
 		Chain: first.Key.ChainID, Nonce: first.Key.Nonce, Height: first.Height, Batch: first.Batch,
 		Digest: r.Digest, Attempt: attempt,
@@ -212,13 +216,13 @@ func (s *signer) join(c *core, session quorum.Session) {
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	s.cancel, s.live = cancel, session.Batch
-	share, began := s.share, c.now()
+	share, began, opened := s.share, c.now(), s.opened
 	c.spawn(func() {
 		out := c.engine.Sign(ctx, w, share, c.roundTimeout)
 		cancel()
-		took := c.now().Sub(began)
+		ended := c.now()
 		c.post(func() {
-			s.sessions.add(out.Ending == tss.Signed, took)
+			s.sessions.add(out.Ending == tss.Signed, ended.Sub(began), ended.Sub(opened))
 			s.ended(c, session, out)
 		})
 	})
@@ -229,15 +233,17 @@ type SessionStats struct {
 	Signed uint64 `json:"signed"`
 	Failed uint64 `json:"failed"`
 	WallMS uint64 `json:"wall_ms"` // of the signed ones, in all
+	OpenMS uint64 `json:"open_ms"` // likewise, from the opening of their slots on: READYs, failed attempts and intents count too
 }
 
-func (s *SessionStats) add(signed bool, took time.Duration) {
+func (s *SessionStats) add(signed bool, took, open time.Duration) {
 	if !signed {
 		s.Failed++
 		return
 	}
 	s.Signed++
 	s.WallMS += uint64(took.Milliseconds())
+	s.OpenMS += uint64(open.Milliseconds())
 }
 
 // warrant is the authority for one session: the stored decision verified again, and an intent that is on disk.

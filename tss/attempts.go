@@ -240,11 +240,7 @@ func (a *Attempts) Tick(now time.Time, connected quorum.Members) Effects {
 		return fx
 	}
 	if len(a.Ready()) >= a.cfg.Members.Q() && a.deadline.IsZero() {
-		wait := startWait
-		if !connected.Has(a.coordinator(a.attempt)) {
-			wait = absentWait
-		}
-		a.deadline = now.Add(wait)
+		a.deadline = now.Add(a.patience(now, connected))
 	}
 	if !a.deadline.IsZero() && !now.Before(a.deadline) {
 		a.begin(a.attempt+1, now)
@@ -259,6 +255,18 @@ func (a *Attempts) Tick(now time.Time, connected quorum.Members) Effects {
 		a.coordinate(&fx, now, connected)
 	}
 	return fx
+}
+
+// patience is how long the coordinator may take. One that was silent in a session a moment ago is waited for as members are:
+// silence of one member then costs no more than a round's deadline and the collection of READYs.
+func (a *Attempts) patience(now time.Time, connected quorum.Members) time.Duration {
+	switch who := a.coordinator(a.attempt); {
+	case !connected.Has(who):
+		return absentWait
+	case a.isSilent(who, now):
+		return collectWait
+	}
+	return startWait
 }
 
 // coordinate starts the session once every connected member is ready, or after collectWait with those that are.

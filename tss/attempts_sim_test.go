@@ -27,6 +27,7 @@ const (
 	mute               // saboteur that never joins: each session with it times out
 	pusher             // names attempts that nobody has reached
 	twoFaced           // as coordinator, shows each half of the members other READYs
+	leaver             // takes part until its first session, and then is silent
 )
 
 // sim is a committee of Attempts machines on one virtual clock: no cryptography but the statements' signatures, sessions end
@@ -269,7 +270,11 @@ func (n *simNode) join(session quorum.Session) {
 	require.Len(t, session.Set, s.members.Q())
 	require.Equal(t, simSlot.Digest, session.Digest)
 	n.recorded[session.Attempt], n.highest, n.any = true, session.Attempt, true
-	if n.who == mute {
+	switch n.who {
+	case mute:
+		return
+	case leaver:
+		n.who, n.Attempts, n.life = silent, nil, n.life+1
 		return
 	}
 	s.checkSets(n, session)
@@ -400,6 +405,26 @@ func TestCoordinatorSilent(t *testing.T) {
 	require.False(t, s.run(startWait))
 	require.True(t, s.run(collectWait+4*time.Second))
 	require.EqualValues(t, 1, s.attempts())
+}
+
+// A member that falls silent in a session, and stays connected, costs a round's deadline and one collection of READYs; another one
+// when it would have been the next coordinator, and who comes after that one has not seen it be silent.
+func TestOneFallsSilentInASession(t *testing.T) {
+	const usual = 3 * time.Second
+	longer := 0
+	for _, n := range []int{4, 7} {
+		for who := range n {
+			for seed := range uint64(8) {
+				s := newSim(t, n, seed, map[int]character{who: leaver})
+				if !s.run(DefaultSignTimeout + collectWait + usual) {
+					longer++
+					require.True(t, s.run(collectWait), "n = %d, member %d, seed %d: %s", n, who, seed, s)
+				}
+				require.LessOrEqual(t, s.attempts(), uint64(2), "n = %d", n)
+			}
+		}
+	}
+	t.Logf("%d took a second collection", longer)
 }
 
 // f liars spoil every session that they are in, and nobody can prove it. They run out of sets first.

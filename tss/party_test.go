@@ -2,8 +2,6 @@ package tss
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,64 +183,5 @@ func TestSignDataHasRoomForEverything(t *testing.T) {
 	for n := 2; n <= 16; n++ {
 		require.GreaterOrEqual(t, signPlan().messages(n), 2*(n-1)+8)
 		require.GreaterOrEqual(t, keygenPlan().messages(n), (n-1)+3)
-	}
-}
-
-// BenchmarkSign is one signature by 3 of 4 in one process: envelopes, guard and echo on.
-func BenchmarkSign(b *testing.B) {
-	shares := testShares(b)[:3]
-	for i := range b.N {
-		h, _ := newHub(b, 4)
-		for _, o := range h.signAll(shares, fmt.Sprint("bench", i), time.Minute) {
-			require.Equal(b, Signed, o.Ending, o.String())
-		}
-	}
-}
-
-// BenchmarkBareSign is the same signature by the library alone, messages passed by function calls: what BenchmarkSign is
-// measured against.
-func BenchmarkBareSign(b *testing.B) {
-	shares := testShares(b)[:3]
-	var members []common.Address
-	for _, s := range shares {
-		members = append(members, s.self)
-	}
-	sorted, err := partyOrder(members, 1)
-	require.NoError(b, err)
-	for range b.N {
-		bareSign(b, sorted, shares)
-	}
-}
-
-func bareSign(b *testing.B, sorted []common.Address, shares []*KeyShare) {
-	parties := map[common.Address]*libraryParty{}
-	for _, s := range shares {
-		p, err := newSignParty(sorted, slices.Index(sorted, s.self), common.Hash{1}, common.Hash{2}, s)
-		require.NoError(b, err)
-		parties[s.self] = p
-	}
-	type sent struct {
-		from common.Address
-		step step
-	}
-	steps := all(sorted, func(_ int, m common.Address) sent { return sent{m, parties[m].start()} })
-	for range signPlan().rounds {
-		batches := map[common.Address][]checked{}
-		for _, s := range steps {
-			require.Nil(b, s.step.err)
-			for _, o := range s.step.out {
-				for _, to := range sorted {
-					if to != s.from && (o.spec.broadcast || o.to == to) {
-						msg, err := tsslib.ParseWireMessage(o.payload, parties[to].named()[s.from], o.spec.broadcast)
-						require.NoError(b, err)
-						batches[to] = append(batches[to], checked{s.from, msg})
-					}
-				}
-			}
-		}
-		steps = all(sorted, func(_ int, m common.Address) sent { return sent{m, parties[m].feed(batches[m])} })
-	}
-	for _, s := range steps {
-		require.NotNil(b, s.step.result)
 	}
 }
