@@ -64,7 +64,7 @@ func (w *World) PowerCut(c *Custodian, seed uint64) error {
 		}
 		return nil
 	})
-	return c.Kill()
+	return c.ofItsDisk(c.Kill())
 }
 
 // step stands between the durable steps of a custodian's ledger.
@@ -171,7 +171,7 @@ func (c *Custodian) Broken() (bool, error) {
 		return false, nil
 	}
 	if c.crash.dead() {
-		return true, c.Kill()
+		return true, c.ofItsDisk(c.Kill())
 	}
 	c.crash.mu.Lock()
 	broke := c.crash.broke
@@ -183,13 +183,20 @@ func (c *Custodian) Broken() (bool, error) {
 	if !ended {
 		return false, nil
 	}
+	return true, c.ofItsDisk(err)
+}
+
+// ofItsDisk takes the error that a custodian ended with: none when its disk was made to fail and that is what it says. What
+// strikes may come together, and the power then goes from a machine whose disk had failed.
+func (c *Custodian) ofItsDisk(err error) error {
 	c.crash.mu.Lock()
+	defer c.crash.mu.Unlock()
+	broke := c.crash.broke
 	c.crash.broke = false
-	c.crash.mu.Unlock()
-	if err != nil && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EIO) {
-		return true, fmt.Errorf("%s: its disk failed, and it died of something else: %w", c.Name, err)
+	if broke && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO)) {
+		return nil
 	}
-	return true, nil
+	return err
 }
 
 // struck reports whether an effect is the one that the custodian is to die before; the mutex is held.
