@@ -31,7 +31,8 @@ type Lane struct {
 	BenefitContract common.Address // binds accounts to destinations; zero: this network knows no bindings
 	BenefitSince    uint64         // block of that contract's creation: where its logs begin
 	Finality        Finality
-	Way             string // WaySingle
+	Way             string         // WaySingle or WayBatch
+	Contract        common.Address // that pays batches; zero with WaySingle
 }
 
 // Native reports whether the lane pays in the chain's own coin.
@@ -47,8 +48,10 @@ func (l Lane) Validate() error {
 		return fmt.Errorf("lane %q: chain id 0", l.Network)
 	case l.ChainID > math.MaxInt64/2:
 		return fmt.Errorf("lane %q: chain id %d is too large", l.Network, l.ChainID)
-	case l.Way != WaySingle:
+	case l.Way != WaySingle && l.Way != WayBatch:
 		return fmt.Errorf("lane %q: unknown way %q", l.Network, l.Way)
+	case (l.Way == WayBatch) == (l.Contract == (common.Address{})):
+		return fmt.Errorf("lane %q: way %q and contract %s do not go together", l.Network, l.Way, l.Contract)
 	case l.Deposit == (common.Address{}):
 		return fmt.Errorf("lane %q: no deposit address", l.Network)
 	case l.Finality.Tag == (l.Finality.Depth > 0):
