@@ -18,12 +18,14 @@ import (
 type MemberChange struct {
 	Members []Member // ascending by address
 	Reason  string
+	// Sweep orders what a removal for cause needs: once the change is decided, its members make a new key and move everything to it.
+	Sweep bool `rlp:"optional"`
 }
 
 // NewMemberChange puts the members in their one order.
 func NewMemberChange(members []Member, reason string) MemberChange {
 	sorted := slices.SortedFunc(slices.Values(members), func(a, b Member) int { return a.Address.Cmp(b.Address) })
-	return MemberChange{sorted, reason}
+	return MemberChange{Members: sorted, Reason: reason}
 }
 
 // Action implements ActionBody.
@@ -72,6 +74,7 @@ func (m MemberChange) typed(t *TypedStruct) {
 	}
 	t.Fields = append(t.Fields, TypedField{"members", list}, TypedField{"quorum", uint64(Size(len(m.Members)))},
 		TypedField{"reason", m.Reason})
+	m.typedSweep(t)
 }
 
 func typedMember(n Member) TypedStruct {

@@ -209,7 +209,7 @@ func TestSignRefusesWhatCannotBeSaid(t *testing.T) {
 		"ceremony without nonce":  statementOf(quorum.Ceremony{Epoch: 1}),
 		"transcript without key":  statementOf(quorum.Transcript{}),
 		"view of a lane twice":    statementOf(quorum.View{Lanes: make([]quorum.LaneView, 2)}),
-		"view of too many lanes":  statementOf(quorum.View{Lanes: make([]quorum.LaneView, quorum.MaxLanes+1)}),
+		"view of too many lanes":  statementOf(quorum.View{Lanes: make([]quorum.LaneView, quorum.MaxViewed+1)}),
 	}
 	c := newCommittee(t, 4)
 	for name, s := range sayings {
@@ -225,7 +225,7 @@ func TestTheLargestViewFitsAStatement(t *testing.T) {
 	c := newCommittee(t, 4)
 	v := sampleView()
 	v.Lanes = nil
-	for i := range quorum.MaxLanes {
+	for i := range quorum.MaxViewed {
 		l := sampleView().Lanes[0]
 		l.Lane.ChainID = ^uint64(0) - uint64(i)
 		l.Gas, l.BaseFee = l.Balance, l.Balance

@@ -53,8 +53,8 @@ func (View) Kind() Kind { return KindView }
 
 // Check implements Body.
 func (v View) Check() error {
-	if len(v.Lanes) > MaxLanes {
-		return fmt.Errorf("%d lanes, at most %d", len(v.Lanes), MaxLanes)
+	if len(v.Lanes) > MaxViewed {
+		return fmt.Errorf("%d lanes, at most %d", len(v.Lanes), MaxViewed)
 	}
 	seen := map[LaneKey]bool{}
 	for _, l := range v.Lanes {

@@ -15,7 +15,7 @@ import (
 // Kind says what a batch does.
 type Kind uint8
 
-// The kinds of protocol version 1. Cancel and Sweep are not decided by this version.
+// The kinds of protocol version 1. Cancel is not decided by this version.
 const (
 	Payout  Kind = 1
 	Cancel  Kind = 2

@@ -13,5 +13,6 @@
 // decided history and the batches' own time, and everybody answers it alike.
 //
 // This version decides PAYOUT batches of single-transaction lanes, MEMBERS batches, and what operators decide:
-// RESUME, POLICY and RESOLVE. CANCEL, SWEEP and releases are refused by name: what needs them waits.
+// RESUME, POLICY and RESOLVE. CANCEL and releases are refused by name: what needs them waits. A SWEEP is
+// decided while an old payer is being emptied ([Retiring]).
 package batch

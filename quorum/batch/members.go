@@ -24,6 +24,9 @@ func (s *State) members(b Batch) (quorum.MembersAction, quorum.Roster, error) {
 	if !s.Founded() {
 		return action, roster, s.founds(action, roster)
 	}
+	if s.rekeying(action) {
+		return action, roster, s.rekeys(action, roster)
+	}
 	return action, roster, s.succeeds(action, roster, b.Time)
 }
 
@@ -80,6 +83,9 @@ func sameMembers(a, b []quorum.Member) error {
 func (s *State) changes(m quorum.MemberChange) error {
 	if _, err := m.Roster(s.Roster.Epoch); err != nil {
 		return invalid("%v", err)
+	}
+	if s.Old != nil {
+		return invalid("the old payer %s is not empty yet: a change of members would lose its key", s.Old.Payer)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ type State struct {
 	Previous common.Hash      // its id
 	Time     uint64           // its time, unix ms
 	Serial   uint64           // of the last action that the operators decided
+	Ordered  common.Hash      // the decided change that wants a new key, until there is one; see [Retiring]
+	Old      *Retiring        // the payer that is being emptied, or nil
 
 	next     map[quorum.NonceKey]uint64 // next free nonce
 	first    map[quorum.NonceKey]uint64
@@ -138,6 +140,10 @@ func (s *State) apply(c quorum.Committed, b Batch, valid func() error) (Effects,
 		if fx.Members, err = s.applyMembers(b); err != nil {
 			return Effects{}, err
 		}
+	case Sweep:
+		if fx.Slot, err = s.applySweep(b); err != nil {
+			return Effects{}, err
+		}
 	case Policy, Resume, Resolve:
 		if fx.Acted, err = s.applyAction(b); err != nil {
 			return Effects{}, err
@@ -182,7 +188,7 @@ func (s *State) applyMembers(b Batch) (*quorum.MembersAction, error) {
 	if err != nil {
 		return nil, err
 	}
-	founding := !s.Founded()
+	founding, was := !s.Founded(), Retiring{Payer: s.Payer, Key: s.Key, Epoch: s.Roster.Epoch}
 	s.Roster, s.Key, s.Payer = roster, action.Transcript.PublicKey, payer
 	for _, l := range s.Lanes {
 		if k := l.Key(payer).Nonces(); founding {
@@ -192,7 +198,7 @@ func (s *State) applyMembers(b Batch) (*quorum.MembersAction, error) {
 	if signed, ok, err := action.Proposal(); ok && err == nil {
 		s.Serial = signed.Action.Serial
 	}
-	return &action, nil
+	return &action, s.follow(action, was)
 }
 
 // costOf is the most that a batch can take. Valid has checked that nothing overflows.

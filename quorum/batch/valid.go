@@ -51,7 +51,9 @@ func (s *State) rules(b Batch, views []quorum.View, prove bool) error {
 		return s.validMembers(b)
 	case Policy, Resume, Resolve:
 		return s.validAction(b)
-	case Cancel, Sweep:
+	case Sweep:
+		return s.validSweep(b, views, median)
+	case Cancel:
 		return invalid("%s is not supported by this version", b.Kind)
 	}
 	return invalid("unknown %s", b.Kind)
@@ -134,7 +136,7 @@ func (s *State) validPayout(b Batch, views []quorum.View, median uint64, prove b
 			return invalid("withdrawal %d is of another lane", it.Content.WID)
 		}
 		// A payout to the payer or to nobody would break the books' conservation in silence.
-		if it.Content.To == (common.Address{}) || it.Content.To == s.Payer || it.Content.Amount.IsZero() {
+		if it.Content.To == (common.Address{}) || s.ownAddress(it.Content.To) || it.Content.Amount.IsZero() {
 			return invalid("withdrawal %d has no payable destination or amount", it.Content.WID)
 		}
 	}

@@ -48,7 +48,7 @@ func frameRules() []rule {
 		{"height", func(_ tb, _ *world, b *batch.Batch) { b.Height++ }, "height"},
 		{"previous", func(_ tb, _ *world, b *batch.Batch) { b.Previous[0] ^= 1 }, "previous"},
 		{"releases", func(_ tb, _ *world, b *batch.Batch) { b.Releases = make([]quorum.UncheckedOutcome, 1) }, "releases"},
-		{"unsupported kind", func(_ tb, _ *world, b *batch.Batch) { b.Kind = batch.Sweep }, "SWEEP is not supported"},
+		{"nothing to sweep", func(_ tb, _ *world, b *batch.Batch) { b.Kind = batch.Sweep }, "no old payer is to be swept"},
 		{"unknown kind", func(_ tb, _ *world, b *batch.Batch) { b.Kind = 9 }, "unknown kind(9)"},
 		{"a view too few", func(_ tb, _ *world, b *batch.Batch) { b.Views = b.Views[1:] }, "views, want exactly"},
 		{"a view too many", func(t tb, w *world, b *batch.Batch) { b.Views = raws(w.views(t, 0)) }, "views, want exactly"},
