@@ -184,7 +184,7 @@ func (w *watcher) costAt(ctx context.Context, key quorum.LaneKey, nonce uint64) 
 	if err != nil || !ok {
 		return c, false, err
 	}
-	payment, err := paymentOf(value, w.n.genesis.Lanes)
+	payment, err := paymentOf(w.n.network, value, w.n.genesis.Lanes)
 	if err != nil {
 		return c, false, err
 	}

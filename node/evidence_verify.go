@@ -144,7 +144,7 @@ func (v verifier) payment(e ledger.Evidence) (EvidenceVerdict, error) {
 	if b.Kind != batch.Payout || b.Lane.Payer != from || b.Lane.ChainID != tx.ChainID || b.Nonce != tx.Nonce {
 		return EvidenceFalse, fmt.Errorf("%w: the decision is about another transaction", ErrEvidence)
 	}
-	p, err := paymentOf(d.Value, v.lanes)
+	p, err := paymentOf(v.network, d.Value, v.lanes)
 	if err != nil {
 		return EvidenceFalse, fmt.Errorf("%w: %w", ErrEvidence, err)
 	}

@@ -12,7 +12,6 @@ import (
 	"conclave/chain"
 	"conclave/ledger"
 	"conclave/quorum"
-	"conclave/quorum/batch"
 	"conclave/tss"
 )
 
@@ -406,41 +405,9 @@ func (c *core) renderAt(height, k uint64) (chain.Rendered, error) {
 }
 
 func (c *core) render(value []byte, k uint64) (chain.Rendered, error) {
-	p, err := paymentOf(value, c.state.Lanes)
+	p, err := paymentOf(c.network, value, c.state.Lanes)
 	if err != nil {
 		return chain.Rendered{}, err
 	}
 	return chain.Render(p, uint(k))
-}
-
-// paymentOf derives the payment of a decided batch from its bytes alone.
-func paymentOf(value []byte, lanes []quorum.Lane) (chain.Payment, error) {
-	b, err := batch.Decode(value)
-	if err != nil {
-		return chain.Payment{}, err
-	}
-	if len(b.Items) != 1 {
-		return chain.Payment{}, errors.New("the batch pays nobody")
-	}
-	for _, l := range lanes {
-		if l.Key(b.Lane.Payer) != b.Lane {
-			continue
-		}
-		item := b.Items[0].Content
-		fees := chain.Fees{Offer: b.Offer, Tip: b.Tip, FeeCap: b.FeeCap}
-		return chain.Transfer(chainLane(l), b.Lane.Payer, b.Nonce, item.To, item.Amount, b.GasLimit, fees), nil
-	}
-	return chain.Payment{}, fmt.Errorf("no lane of chain %d", b.Lane.ChainID)
-}
-
-// chainLane is a genesis lane as the chain room knows it.
-func chainLane(l quorum.Lane) chain.Lane {
-	out := chain.Lane{
-		Network: l.Network, ChainID: l.ChainID, Token: l.Token, Deposit: l.DepositAddress,
-		BenefitContract: l.BenefitContract, Way: l.Way, Finality: chain.Finality{Depth: l.Finality},
-	}
-	if l.Finality == 0 {
-		out.Finality = chain.Finality{Tag: true}
-	}
-	return out
 }

@@ -323,7 +323,7 @@ func (w *watcher) observe(ctx context.Context) error {
 		return err
 	}
 	for _, o := range all {
-		payment, err := paymentOf(o.value, w.n.genesis.Lanes)
+		payment, err := paymentOf(w.n.network, o.value, w.n.genesis.Lanes)
 		if err != nil {
 			return err
 		}
