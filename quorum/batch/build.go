@@ -58,7 +58,8 @@ func (c Candidate) certified() uint64 {
 }
 
 // Build makes the batch of the next height from what a proposer holds: the oldest certified withdrawal that can be paid
-// now, and every reject. ok is false when there is nothing to decide. The result is valid by construction and by check.
+// now, as many of its lane with it as one transaction pays, the oldest first, and every reject. ok is false when there is
+// nothing to decide. The result is valid by construction and by check.
 // What stopped names is left out: a proposer that may not sign it does not ask for it.
 func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View], stopped ...func(quorum.Content) bool) (Batch, bool) {
 	if !s.Founded() {
@@ -67,20 +68,8 @@ func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View]
 	sorted := slices.DeleteFunc(oldestFirst(s.withResolved(candidates)), func(c Candidate) bool {
 		return slices.ContainsFunc(stopped, func(f func(quorum.Content) bool) bool { return f(c.Content) })
 	})
-	frames, kept := map[quorum.LaneKey]*frame{}, queue{}
-	for _, c := range sorted {
-		lane, ok := s.laneFor(c.Content)
-		if !c.pays() || !ok {
-			continue
-		}
-		f, known := frames[lane]
-		if !known {
-			// Views without this lane's data are passed over: one member whose endpoints are down must not stop payouts.
-			f = s.frame(Payout, s.freshest(views, &lane))
-			f.addRejects(s, sorted)
-			frames[lane] = f
-		}
-		if b, err := f.withItem(s, c, lane); kept.passes(s, c, lane, err) && s.Valid(b) == nil {
+	if chosen := s.fill(sorted, views); chosen != nil {
+		if b := chosen.batch(); s.Valid(b) == nil {
 			return b, true
 		}
 	}
@@ -90,6 +79,32 @@ func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View]
 		return Batch{}, false
 	}
 	return f.Batch, s.Valid(f.Batch) == nil
+}
+
+// fill gathers the items of the next transaction, on the lane of the oldest candidate that can be paid; nil when none can.
+func (s *State) fill(sorted []Candidate, views []quorum.Signed[quorum.View]) (chosen *filler) {
+	fillers, kept := map[quorum.LaneKey]*filler{}, queue{}
+	for _, c := range sorted {
+		lane, ok := s.laneFor(c.Content)
+		if !c.pays() || !ok || (chosen != nil && chosen.key != lane) {
+			continue
+		}
+		f, known := fillers[lane]
+		if !known {
+			// Views without this lane's data are passed over: one member whose endpoints are down must not stop payouts.
+			fr := s.frame(Payout, s.freshest(views, &lane))
+			fr.addRejects(s, sorted)
+			f = s.filler(lane, fr)
+			fillers[lane] = f
+		}
+		if f.add(c, kept) == nil {
+			chosen = f
+		}
+		if f.full {
+			break
+		}
+	}
+	return chosen
 }
 
 // WhyNot says why a candidate cannot be decided now, for people; nil when it can. The answer is that of this moment.

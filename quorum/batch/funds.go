@@ -28,13 +28,13 @@ func (s *State) FundsFor(candidates []Candidate, view quorum.LaneView) (f Funds)
 	if !native {
 		f.Token = token
 	}
+	waiting := map[quorum.LaneKey]int{}
 	for _, c := range s.withResolved(candidates) {
 		lane, ok := s.laneFor(c.Content)
 		if !ok || !c.pays() || lane.Nonces() != view.Lane.Nonces() {
 			continue
 		}
-		gas := s.gasOf(lane, view)
-		saturate(&f.CoinNeed, &gas)
+		waiting[lane]++
 		if lane.Token == (common.Address{}) {
 			saturate(&f.CoinNeed, &c.Content.Amount)
 		}
@@ -45,17 +45,30 @@ func (s *State) FundsFor(candidates []Candidate, view quorum.LaneView) (f Funds)
 			}
 		}
 	}
+	for _, lane := range s.LaneKeys() {
+		gas := s.gasOf(lane, waiting[lane], view)
+		saturate(&f.CoinNeed, &gas)
+	}
 	return f
 }
 
-// gasOf is the most that one payout's gas may cost at the base fee of a view. While no offer is within the policy's
-// ceiling, it is what the ceiling allows.
-func (s *State) gasOf(lane quorum.LaneKey, view quorum.LaneView) (wei uint256.Int) {
-	terms, ok := s.terms(lane, []quorum.LaneView{view})
+// gasOf is the most that the gas of n payouts may cost at the base fee of a view, in as few transactions as the lane needs.
+// While no offer is within the policy's ceiling, it is what the ceiling allows.
+func (s *State) gasOf(key quorum.LaneKey, n int, view quorum.LaneView) (wei uint256.Int) {
+	lane, ok := s.LaneOf(key)
+	if n == 0 || !ok {
+		return wei
+	}
+	most := s.mostItems(lane)
+	gas := uint64(n/most) * s.gasLimit(key, most)
+	if rest := n % most; rest > 0 {
+		gas += s.gasLimit(key, rest)
+	}
+	terms, ok := s.terms(key, []quorum.LaneView{view})
 	if !ok {
 		terms.FeeCap = s.Policy.Fees.FeeCeiling
 	}
-	if _, over := wei.MulOverflow(&terms.FeeCap, uint256.NewInt(terms.GasLimit)); over {
+	if _, over := wei.MulOverflow(&terms.FeeCap, uint256.NewInt(gas)); over {
 		wei.SetAllOne()
 	}
 	return wei

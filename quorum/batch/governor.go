@@ -188,10 +188,18 @@ func (d draft) debt(k bucketKey) debt {
 	return d.g.debts[k.rule][k.of]
 }
 
-// take draws an item's amount from every bucket that covers it, or from none. More than a bucket can ever hold passes when
-// the bucket is full, and empties it: nothing that is owed waits for ever.
+// take draws an item's amount from every bucket that covers it, or from none.
 func (d draft) take(keys []bucketKey, amount uint256.Int) error {
-	var queued *Queued
+	if queued := d.refuses(keys, amount); queued != nil {
+		return queued
+	}
+	d.draw(keys, amount)
+	return nil
+}
+
+// refuses says why an item must wait; nil when every bucket has enough. More than a bucket can ever hold passes when the
+// bucket is full, and empties it: nothing that is owed waits for ever.
+func (d draft) refuses(keys []bucketKey, amount uint256.Int) (queued *Queued) {
 	for _, k := range keys {
 		rule, need := d.g.rules[k.rule], amount
 		left, owed := rule.Capacity, d.debt(k).after(rule, d.now)
@@ -211,9 +219,11 @@ func (d draft) take(keys []bucketKey, amount uint256.Int) error {
 		}
 		queued.waiting = append(queued.waiting, k)
 	}
-	if queued != nil {
-		return queued
-	}
+	return queued
+}
+
+// draw takes an amount that no bucket refuses.
+func (d draft) draw(keys []bucketKey, amount uint256.Int) {
 	for _, k := range keys {
 		rule, drawn := d.g.rules[k.rule], amount
 		if drawn.Gt(&rule.Capacity) {
@@ -222,7 +232,6 @@ func (d draft) take(keys []bucketKey, amount uint256.Int) error {
 		owed := d.debt(k).after(rule, d.now)
 		d.owed[k] = *owed.Add(&owed, &drawn) // within the capacity
 	}
-	return nil
 }
 
 // free is when a bucket will hold what is needed.

@@ -72,9 +72,20 @@ func (s *State) Behind(c Candidate, all []Candidate, views []quorum.Signed[quoru
 
 // oldestFirst orders candidates by the time of their certificates.
 func oldestFirst(in []Candidate) []Candidate {
-	sorted := slices.Clone(in)
-	slices.SortStableFunc(sorted, func(a, b Candidate) int {
-		return cmp.Or(cmp.Compare(a.certified(), b.certified()), cmp.Compare(a.Content.WID, b.Content.WID))
+	type aged struct {
+		Candidate
+		at uint64
+	}
+	all := make([]aged, len(in))
+	for i, c := range in {
+		all[i] = aged{c, c.certified()} // a median: once for each, not for each comparison
+	}
+	slices.SortStableFunc(all, func(a, b aged) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.Content.WID, b.Content.WID))
 	})
+	sorted := make([]Candidate, len(in))
+	for i, c := range all {
+		sorted[i] = c.Candidate
+	}
 	return sorted
 }

@@ -50,26 +50,64 @@ func (d *destinations) push(key uint64, bound int) {
 	d.next = (d.next + 1) % bound
 }
 
-// shared checks the shares of new and of equal destinations in one batch. Batches below the policy's minimum are not
-// judged; a single-transaction lane's never reach it.
-func (s *State) shared(b Batch) error {
-	rule, n := s.Policy.Shares, uint64(len(b.Items))
-	if n == 0 || n < rule.MinItems {
-		return nil
-	}
-	fresh, most, to := uint64(0), uint64(0), map[common.Address]uint64{}
+// share is how many items of a batch go where.
+type share struct {
+	fresh int                    // to destinations that were never paid
+	to    map[common.Address]int // to each
+	most  common.Address         // the one with most; of equals the one that comes to it first
+}
+
+func (s *State) shareOf(b Batch) (out share) {
+	out.to = map[common.Address]int{}
 	for _, it := range b.Items {
 		if !s.governors.paid.has(it.Content) {
-			fresh++
+			out.fresh++
 		}
-		to[it.Content.To]++
-		most = max(most, to[it.Content.To])
+		if out.to[it.Content.To]++; out.to[it.Content.To] > out.to[out.most] {
+			out.most = it.Content.To
+		}
 	}
-	if rule.NewPercent > 0 && fresh*100 > rule.NewPercent*n {
-		return invalid("%d of %d items go to destinations that were never paid, at most %d %% may", fresh, n, rule.NewPercent)
+	return out
+}
+
+// judges reports whether shares are looked at: one of a few items means nothing. A lane that pays one withdrawal in each
+// transaction never comes to the policy's minimum.
+func judges(rule quorum.Shares, n int) bool { return n > 0 && uint64(n) >= rule.MinItems }
+
+// above reports whether a part of n items is more than a percentage; zero is off.
+func above(part, n int, percent uint64) bool {
+	return percent > 0 && uint64(part)*100 > percent*uint64(n)
+}
+
+// shared checks the shares of new and of equal destinations in one batch.
+func (s *State) shared(b Batch) error {
+	rule, n := s.Policy.Shares, len(b.Items)
+	if !judges(rule, n) {
+		return nil
 	}
-	if rule.DestinationPercent > 0 && most*100 > rule.DestinationPercent*n {
+	sh := s.shareOf(b)
+	if above(sh.fresh, n, rule.NewPercent) {
+		return invalid("%d of %d items go to destinations that were never paid, at most %d %% may", sh.fresh, n, rule.NewPercent)
+	}
+	if most := sh.to[sh.most]; above(most, n, rule.DestinationPercent) {
 		return invalid("%d of %d items go to one destination, at most %d %% may", most, n, rule.DestinationPercent)
 	}
 	return nil
+}
+
+// overShare is the last item of a batch that belongs to a share that is too large, -1 when none is.
+func (s *State) overShare(b Batch) int {
+	rule, n := s.Policy.Shares, len(b.Items)
+	if !judges(rule, n) {
+		return -1
+	}
+	sh := s.shareOf(b)
+	fresh, one := above(sh.fresh, n, rule.NewPercent), above(sh.to[sh.most], n, rule.DestinationPercent)
+	for i := n - 1; i >= 0 && (fresh || one); i-- {
+		c := b.Items[i].Content
+		if (fresh && !s.governors.paid.has(c)) || (one && c.To == sh.most) {
+			return i
+		}
+	}
+	return -1
 }

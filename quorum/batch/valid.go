@@ -113,8 +113,8 @@ func (s *State) validPayout(b Batch, views []quorum.View, median uint64, prove b
 		return invalid("a PAYOUT with an action")
 	case len(b.Items)+len(b.Rejects) == 0:
 		return invalid("a PAYOUT of nothing")
-	case len(b.Items) > 1:
-		return invalid("%d items, a single-transaction lane takes one", len(b.Items))
+	case len(b.Items) > quorum.MaxItems:
+		return invalid("%d items, at most %d", len(b.Items), quorum.MaxItems)
 	case len(b.Rejects) > MaxRejects:
 		return invalid("%d rejects, at most %d", len(b.Rejects), MaxRejects)
 	}
@@ -131,13 +131,12 @@ func (s *State) validPayout(b Batch, views []quorum.View, median uint64, prove b
 	if !ok {
 		return invalid("no lane has this chain, token and payer")
 	}
+	if most := s.mostItems(lane); len(b.Items) > most {
+		return invalid("%d items, a transaction of %q pays at most %d", len(b.Items), lane.Network, most)
+	}
 	for _, it := range b.Items {
-		if it.Content.Network != lane.Network || it.Content.Token != lane.Token {
-			return invalid("withdrawal %d is of another lane", it.Content.WID)
-		}
-		// A payout to the payer or to nobody would break the books' conservation in silence.
-		if it.Content.To == (common.Address{}) || s.ownAddress(it.Content.To) || it.Content.Amount.IsZero() {
-			return invalid("withdrawal %d has no payable destination or amount", it.Content.WID)
+		if err := s.payable(it.Content, lane); err != nil {
+			return err
 		}
 	}
 	if err := s.validTransaction(b, views); err != nil {
@@ -153,17 +152,11 @@ func (s *State) validEntries(b Batch, median uint64, prove bool) error {
 		if i > 0 && b.Items[i-1].Content.WID >= it.Content.WID {
 			return invalid("items are not ascending")
 		}
-		c := it.Content
-		if err := s.itemOwed(it, prove); err != nil {
+		if err := s.validItem(it, seen, median, prove); err != nil {
 			return err
 		}
-		if s.messages[c.Message] || seen.messages[c.Message] {
-			return invalid("the message of withdrawal %d was paid before", c.WID)
-		}
-		seen.messages[c.Message] = true
-		if err := s.fresh(c, seen, it.Cert.MedianTime(), median); err != nil {
-			return err
-		}
+		seen.use(it.Content)
+		seen.messages[it.Content.Message] = true
 	}
 	for i, r := range b.Rejects {
 		if i > 0 && b.Rejects[i-1].Content.WID >= r.Content.WID {
@@ -176,8 +169,21 @@ func (s *State) validEntries(b Batch, median uint64, prove bool) error {
 		if err := s.fresh(c, seen, r.Cert.MedianTime(), median); err != nil {
 			return err
 		}
+		seen.use(c)
 	}
 	return nil
+}
+
+// validItem checks an item against its certificate, against the decisions below, and against what its batch holds already.
+func (s *State) validItem(it Item, seen *State, median uint64, prove bool) error {
+	c := it.Content
+	if err := s.itemOwed(it, prove); err != nil {
+		return err
+	}
+	if s.messages[c.Message] || seen.messages[c.Message] {
+		return invalid("the message of withdrawal %d was paid before", c.WID)
+	}
+	return s.fresh(c, seen, it.Cert.MedianTime(), median)
 }
 
 // fresh checks that neither the withdrawal nor its event stands in any item or reject, below or in this batch, and that
@@ -196,7 +202,6 @@ func (s *State) fresh(c quorum.Content, seen *State, certified, median uint64) e
 	case certified > staleViews && median < certified-staleViews:
 		return invalid("the views are more than %d s older than the certificate of withdrawal %d", staleViews/1000, c.WID)
 	}
-	seen.use(c)
 	return nil
 }
 
@@ -215,20 +220,29 @@ func (s *State) validTransaction(b Batch, views []quorum.View) error {
 		lanes[i] = lv
 	}
 	want, ok := s.terms(b.Lane, lanes)
+	want.GasLimit = s.gasLimit(b.Lane, len(b.Items))
 	if !ok {
 		return invalid("the chain's fees are above the policy's ceiling")
 	}
 	if b.Offer != want.Offer || b.Tip != want.Tip || b.FeeCap != want.FeeCap || b.GasLimit != want.GasLimit {
 		return invalid("fees or gas limit are not what the policy's formula gives")
 	}
-	nonce := medianNonce(lanes)
-	if nonce > b.Nonce {
-		return invalid("the members saw nonce %d final, which no decision took", nonce)
-	}
-	if b.Nonce-nonce >= s.Policy.InFlight {
-		return invalid("%d slots are in flight already", b.Nonce-nonce)
+	if err := s.turn(b.Nonce, lanes); err != nil {
+		return err
 	}
 	return s.covered(b, lanes)
+}
+
+// turn checks that a nonce may be taken now.
+func (s *State) turn(next uint64, lanes []quorum.LaneView) error {
+	nonce := medianNonce(lanes)
+	if nonce > next {
+		return invalid("the members saw nonce %d final, which no decision took", nonce)
+	}
+	if next-nonce >= s.Policy.InFlight {
+		return invalid("%d slots are in flight already", next-nonce)
+	}
+	return nil
 }
 
 // covered checks that the batch's worst cost fits what the lower median of the members saw left over.
@@ -241,11 +255,7 @@ func (s *State) covered(b Batch, lanes []quorum.LaneView) error {
 	if _, over := gas.MulOverflow(&b.FeeCap, uint256.NewInt(b.GasLimit)); over {
 		return invalid("gas cost overflows")
 	}
-	token, native := make([]uint256.Int, len(lanes)), make([]uint256.Int, len(lanes))
-	for i, lv := range lanes {
-		token[i], native[i] = s.left(b.Lane, lv)
-	}
-	haveToken, haveGas := medianAmount(token), medianAmount(native)
+	haveToken, haveGas := s.purse(b.Lane, lanes)
 	need := gas
 	if b.Lane.Token == (common.Address{}) {
 		if _, over := need.AddOverflow(&gas, &value); over {
@@ -258,6 +268,15 @@ func (s *State) covered(b Batch, lanes []quorum.LaneView) error {
 		return invalid("the payer's balance does not cover the batch")
 	}
 	return nil
+}
+
+// purse is the lower median of what the members saw left over.
+func (s *State) purse(lane quorum.LaneKey, lanes []quorum.LaneView) (token, native uint256.Int) {
+	tokens, natives := make([]uint256.Int, len(lanes)), make([]uint256.Int, len(lanes))
+	for i, lv := range lanes {
+		tokens[i], natives[i] = s.left(lane, lv)
+	}
+	return medianAmount(tokens), medianAmount(natives)
 }
 
 // left is what one member saw of token and of native coin, less the worst cost of every slot that was not final there.
@@ -286,7 +305,7 @@ func take(from, v *uint256.Int) {
 	}
 }
 
-// terms is what the policy asks of a transaction on a lane, from the lower median of the base fees seen. ok is false when
+// terms is what the policy asks of a transaction that pays one item on a lane, from the lower median of the base fees seen. ok is false when
 // that is above the policy's ceiling.
 func (s *State) terms(lane quorum.LaneKey, lanes []quorum.LaneView) (b Batch, ok bool) {
 	fees := make([]uint256.Int, len(lanes))
@@ -294,10 +313,7 @@ func (s *State) terms(lane quorum.LaneKey, lanes []quorum.LaneView) (b Batch, ok
 		fees[i] = lv.BaseFee
 	}
 	b.Tip, b.Offer, b.FeeCap, ok = s.Policy.Fees.Offer(medianAmount(fees))
-	b.GasLimit = s.Policy.Fees.GasLimit
-	if lane.Token != (common.Address{}) {
-		b.GasLimit = s.Policy.Fees.TokenGasLimit
-	}
+	b.GasLimit = s.gasLimit(lane, 1)
 	return b, ok
 }
 

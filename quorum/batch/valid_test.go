@@ -85,7 +85,7 @@ func itemRules() []rule {
 		{"two items", func(t tb, w *world, b *batch.Batch) {
 			c := w.content(99, "native")
 			b.Items = append(b.Items, batch.Item{Content: c, Cert: w.pay(t, c).Pay.Unchecked()})
-		}, "takes one"},
+		}, "pays at most 1"},
 		{"certificate of another wid", func(t tb, w *world, b *batch.Batch) {
 			c := b.Items[0].Content
 			b.Items[0].Cert = w.pay(t, c, func(a *quorum.Approve) { a.WID = 99 }).Pay.Unchecked()
