@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants reshare matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-idle bench-replay bench-drift ci
+.PHONY: test race lint build generate mutants reshare matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-idle bench-replay bench-drift contract gas ci
 
 test:
 	go test ./...
@@ -90,6 +90,19 @@ bench-replay:
 # False alarms and delays of the watch for slow drip, with the values of configs/policy.toml.
 bench-drift:
 	go run ./cmd/bench drift
+
+# The batch contract, compiled again with the pinned compiler, which is fetched into a folder of its own; then its binding.
+# Review the difference: another byte is another contract.
+SOLC ?= $(or $(TMPDIR),/tmp)/conclave-solc
+contract:
+	mkdir -p $(SOLC) && cd $(SOLC) && npm install --silent --no-save --prefix . solc@$$(sed -n 's/.*"solc": "\(.*\)".*/\1/p' $(CURDIR)/chain/payout/settings.json)
+	cd chain/payout && NODE_PATH=$(SOLC)/node_modules node compile.js
+	go test ./chain/payout -run TestBinding -update
+	SOLC_MODULES=$(SOLC)/node_modules go test ./chain/payout -run 'Bytecode|Binding|SameBytes' -count 1 -v
+
+# What a payout costs in gas, one or many in a batch.
+gas:
+	go test ./chain/payout -run TestGas -count 1 -v
 
 ci:
 	bash .ci/run

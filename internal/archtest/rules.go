@@ -60,12 +60,15 @@ type library struct {
 func libraries() []library {
 	const eth = "github.com/ethereum/go-ethereum"
 	chains := []string{"chain/evm", "internal/devnet"}
+	contract := append(chains[:2:2], "chain/payout") // speaks an ABI, and is tried on a simulated chain; it asks no endpoint
 	return []library{
 		{"go.etcd.io/bbolt", []string{"ledger"}, "there is one commit point"},
 		{"github.com/bnb-chain/tss-lib", []string{"tss"}, "another signing protocol must be able to replace it"},
 		{"github.com/libp2p", []string{"p2p"}, "the wire carries bytes, never meaning"},
 		{"github.com/multiformats", []string{"p2p"}, "addresses of the wire are text elsewhere"},
-		{eth, chains, "clients and transactions stay behind the payout door"},
+		{eth, contract, "clients and transactions stay behind the payout door"},
+		{eth + "/ethclient", chains, "clients stay behind the payout door"},
+		{eth + "/ethclient/simulated", contract, "clients stay behind the payout door"},
 		{eth + "/common", nil, ""},
 		{eth + "/crypto", nil, ""},
 		{eth + "/rlp", nil, ""},
