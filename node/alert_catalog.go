@@ -190,6 +190,8 @@ func doorAlerts() []AlertKind {
 			Do: "Look whether the Relay answers and does nothing; the payment itself is done."},
 		{Code: codeChainDown, Severity: ledger.Warning, Meaning: "Too few of a lane's endpoints answer. Payouts on the lane wait.",
 			Ends: "enough answer alike", Do: "Check the lane's endpoints."},
+		{Code: codeEndpoint, Severity: ledger.Warning, Meaning: "One of a lane's endpoints has not answered, or has been far behind the others, for a minute. The lane goes on while enough others answer.",
+			Ends: "it answers and has caught up", Do: "`conclave status` says what it does wrong; mend it or replace it: docs/operations.md, replaced endpoint."},
 		{Code: codeWalletLow, Severity: ledger.Warning, Meaning: "What a lane's payer has free does not cover the withdrawals that wait for it with the worst gas. What is covered goes on.",
 			Ends: "it is covered", Do: "Top up the payer's address; the text says what is short."},
 		{Code: codeChainSplit, Severity: ledger.Warning, Meaning: "Two endpoints of a lane answer differently. Payouts on the lane wait.",

@@ -138,7 +138,7 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 		return known
 	}
 	end := j.end(w.Network)
-	if end.is(&end.silent) {
+	if end.is(&end.silent) || j.n.watchers[w.Network].silent.Load() {
 		return risk.Destination{}
 	}
 	ask, cancel := context.WithTimeout(ctx, judgeTimeout)

@@ -96,6 +96,8 @@ type LaneStatus struct {
 	Queue    int             `json:"queue"` // certified, undecided
 	Block    uint64          `json:"final_block"`
 	Flows    []FlowStatus    `json:"flows"` // what was there, came, went and is left, by token
+
+	Endpoints []EndpointStatus `json:"endpoints"` // in the order of the configuration; empty when there is one
 }
 
 // RoundStatus is the running height.
@@ -179,6 +181,9 @@ func (n *Node) Status(ctx context.Context) (Status, error) {
 	err := n.led.View(func(tx *ledger.Tx) error { return errors.Join(n.describeBooks(tx, &s), n.describeFlows(tx, &s)) })
 	if err != nil {
 		return Status{}, err
+	}
+	for i, l := range s.Lanes {
+		s.Lanes[i].Endpoints = n.watchers[l.Network].endpoints()
 	}
 	s.Books.Gaps = n.intake.gaps()
 	s.Refused = n.refusals.list()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -36,6 +37,8 @@ type watcher struct {
 
 	undecided undecided // what was found at a nonce that no decision took
 
+	silent atomic.Bool // its endpoints gave no answer to the last look: nobody else needs to wait for them to find out
+
 	closed   uint64    // below this nonce every slot of the sequence is settled
 	flows    flows     // the payer's running accounts
 	overpaid time.Time // since when decisions pay more than was credited
@@ -64,6 +67,7 @@ func (w *watcher) run(ctx context.Context) error {
 // report alerts about what went wrong and recovers when it went well.
 func (w *watcher) report(ctx context.Context, err error) {
 	var split *chain.Disagreement
+	w.sick()
 	switch {
 	case ctx.Err() != nil:
 	case errors.As(err, &split):
@@ -107,6 +111,8 @@ func (w *watcher) look(ctx context.Context) error {
 // survey reads what the VIEW says of the lane.
 func (w *watcher) survey(ctx context.Context, key quorum.LaneKey) (chain.Survey, error) {
 	s, err := chain.SurveyLane(ctx, w.end, chainLane(w.lane), key.Payer)
+	var split *chain.Disagreement
+	w.silent.Store(err != nil && !errors.As(err, &split))
 	if err != nil {
 		return s, err
 	}

@@ -5,12 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
 
 	"conclave/chain"
 )
+
+// hangTime is how long a hanging endpoint takes: as long as the adapter to real servers waits.
+const hangTime = 10 * time.Second
 
 // ErrDown is what every call of an endpoint gives that is switched off.
 var ErrDown = errors.New("memchain: endpoint is down")
@@ -22,8 +26,10 @@ type Endpoint struct {
 
 	mu   sync.Mutex // guards the switches
 	down bool
+	hang bool
 	lag  uint64
 	kept uint64 // blocks whose state it holds; 0: all
+	last uint64 // the newest block that it ever shows; 0: none is
 }
 
 var _ chain.Endpoint = (*Endpoint)(nil)
@@ -36,6 +42,13 @@ func (e *Endpoint) SetDown(down bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.down = down
+}
+
+// SetHanging makes every call take ten seconds and fail: a server that takes connections and never answers.
+func (e *Endpoint) SetHanging(hang bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hang = hang
 }
 
 // SetLag makes the endpoint see the chain without its newest blocks.
@@ -52,6 +65,18 @@ func (e *Endpoint) SetKept(blocks uint64) {
 	e.kept = blocks
 }
 
+// SetStopped makes the endpoint show nothing newer than it shows now, as a server that lost its peers; false lets it catch up.
+func (e *Endpoint) SetStopped(stopped bool) {
+	e.chain.mu.Lock()
+	now := uint64(len(e.chain.blocks) - 1)
+	e.chain.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.last = 0; stopped {
+		e.last = now
+	}
+}
+
 // view is the part of the chain that the endpoint sees, never empty. Blocks are sealed and not changed any more, apart
 // from the test helpers Fund and SetBaseFee, so they may be read after the lock is gone only through copies.
 func (e *Endpoint) view(ctx context.Context, read func(blocks []*block) error) error {
@@ -59,8 +84,16 @@ func (e *Endpoint) view(ctx context.Context, read func(blocks []*block) error) e
 		return err
 	}
 	e.mu.Lock()
-	down, lag := e.down, e.lag
+	down, hang, lag, last := e.down, e.hang, e.lag, e.last
 	e.mu.Unlock()
+	if hang {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(hangTime):
+		}
+		down = true
+	}
 	if down {
 		return fmt.Errorf("%s: %w", e.name, ErrDown)
 	}
@@ -68,6 +101,9 @@ func (e *Endpoint) view(ctx context.Context, read func(blocks []*block) error) e
 	e.chain.mu.Lock()
 	defer e.chain.mu.Unlock()
 	blocks := e.chain.blocks
+	if last > 0 {
+		blocks = blocks[:min(uint64(len(blocks)), last+1)]
+	}
 	return read(blocks[:len(blocks)-int(min(lag, uint64(len(blocks)-1)))])
 }
 

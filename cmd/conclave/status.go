@@ -80,7 +80,33 @@ func writeLanes(env *cli.Env, w io.Writer, lanes []node.LaneStatus) error {
 		rows = append(rows, []string{l.Network, payer, balance, coins(l.Gas), fmt.Sprint(l.Nonce), fmt.Sprint(l.InFlight), fmt.Sprint(l.Queue), fmt.Sprint(l.Block)})
 	}
 	_, err := fmt.Fprintln(w)
-	return errors.Join(err, env.Table(w, []string{"LANE", "PAYER", "BALANCE", "GAS", "NONCE", "IN FLIGHT", "QUEUE", "FINAL BLOCK"}, rows))
+	return errors.Join(err, env.Table(w, []string{"LANE", "PAYER", "BALANCE", "GAS", "NONCE", "IN FLIGHT", "QUEUE", "FINAL BLOCK"}, rows), writeEndpoints(env, w, lanes))
+}
+
+// writeEndpoints shows how the endpoints of each lane do; those with one alone are told of by its alert.
+func writeEndpoints(env *cli.Env, w io.Writer, lanes []node.LaneStatus) error {
+	var rows [][]string
+	when := func(t *time.Time) string {
+		if t == nil {
+			return "-"
+		}
+		return t.Format(time.RFC3339)
+	}
+	for _, l := range lanes {
+		for _, e := range l.Endpoints {
+			state := "answers"
+			if e.Failing != nil {
+				state = "fails since " + when(e.Failing) + ": " + e.Error
+			}
+			rows = append(rows, []string{l.Network, e.Name, when(e.Answered), fmt.Sprint(e.Block), fmt.Sprint(e.Behind), fmt.Sprint(e.Failures),
+				fmt.Sprint(e.Disagreements), state})
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(w)
+	return errors.Join(err, env.Table(w, []string{"LANE", "ENDPOINT", "ANSWERED", "FINAL BLOCK", "BEHIND", "FAILURES", "DISAGREED", "STATE"}, rows))
 }
 
 func writeReasons(env *cli.Env, w io.Writer, reasons []node.Reason) error {

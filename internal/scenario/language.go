@@ -22,6 +22,7 @@ func language() []command {
 	all = append(all, lies()...)
 	all = append(all, lessons()...)
 	all = append(all, transactions()...)
+	all = append(all, chains()...)
 	all = append(all, faults()...)
 	all = append(all, evidence()...)
 	all = append(all, money()...)

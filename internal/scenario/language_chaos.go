@@ -167,7 +167,7 @@ func (p *player) heal(args) error {
 	}
 	for _, c := range p.w.Custodians {
 		c.Chain.SetDown(false)
-		c.EndpointLies.Store(false)
+		c.SetEndpoint(simnet.EndpointHonest)
 		c.BroadcastsSeemToFail.Store(false)
 		c.Spare()
 		if err := c.SetRight(); err != nil {

@@ -173,8 +173,8 @@ func chainLies() []command {
 			p.cfg.Endpoints, err = a.number("N")
 			return err
 		}},
-		{"one endpoint lies to WHO…", false, each(func(c *simnet.Custodian) { c.EndpointLies.Store(true) })},
-		{"no endpoint lies to WHO…", false, each(func(c *simnet.Custodian) { c.EndpointLies.Store(false) })},
+		{"one endpoint lies to WHO…", false, each(func(c *simnet.Custodian) { c.SetEndpoint(simnet.EndpointLies) })},
+		{"no endpoint lies to WHO…", false, each(func(c *simnet.Custodian) { c.SetEndpoint(simnet.EndpointHonest) })},
 		{"broadcasts seem to fail for WHO…", false, each(func(c *simnet.Custodian) { c.BroadcastsSeemToFail.Store(true) })},
 		{"broadcasts work for WHO…", false, each(func(c *simnet.Custodian) { c.BroadcastsSeemToFail.Store(false) })},
 		{"chain loses N blocks and what was in them", false, func(p *player, a args) error {

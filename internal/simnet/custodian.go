@@ -37,7 +37,8 @@ type Custodian struct {
 	Notices Notices      // what its alerts told
 
 	BroadcastsSeemToFail atomic.Bool // the chain takes a transaction and the answer says otherwise
-	EndpointLies         atomic.Bool // the second endpoint lies, in a world of two
+
+	second *odd // endpoint, in a world of several
 
 	treason atomic.Pointer[treason] // in sessions of threshold signing
 
@@ -62,6 +63,8 @@ func (w *World) newCustodian(i int, key *ecdsa.PrivateKey, dir string) (*Custodi
 	name := fmt.Sprintf("n%d", i)
 	c := &Custodian{Index: i, Name: name, Address: crypto.PubkeyToAddress(key.PublicKey), w: w, key: key, dir: dir,
 		Chain: w.Chain.Endpoint(name), Relay: w.Relay.View(i + 1), crash: &crasher{w: w, name: name, seen: map[string]bool{}, database: filepath.Join(dir, databaseFile)}}
+	c.second = &odd{Endpoint: w.Chain.Endpoint(name + " second")}
+	c.second.set(EndpointHonest)
 	return c, w.founding.write(dir, w.network)
 }
 

@@ -41,7 +41,7 @@ type Config struct {
 	History  []Past            // what happened before the network was founded
 	// Governors stand at the end of the policy file, see [Governor].
 	Governors string
-	// Endpoints of the chain per custodian, all of which must agree: 1 or 2; 1.
+	// Endpoints of the chain per custodian: 1, 2 or 3, of which two must answer and all that do must agree; 1.
 	Endpoints int
 	// OtherLane gives the world a second chain and a lane on it, which lives while the first one does not.
 	OtherLane bool
