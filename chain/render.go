@@ -138,6 +138,9 @@ func (p Payment) tx(k uint) Tx {
 	return Tx{ChainID: p.ChainID, Nonce: p.Nonce, Tip: tip, FeeCap: offer, Gas: p.Gas, To: p.To, Value: p.Value, Data: p.Data}
 }
 
+// MaxFee is the maxFeePerGas of step k, in wei per gas.
+func (p Payment) MaxFee(k uint) uint256.Int { return p.tx(k).FeeCap }
+
 // Match finds the step k whose unsigned bytes these are. An aborted signing session may have leaked another signature
 // over the same payload, so what was mined is recognised by its payload, never by its hash alone.
 func Match(payload []byte, p Payment) (k uint, ok bool) {

@@ -158,9 +158,9 @@ func TestAHaltedSlotHoldsUpItsSequenceAlone(t *testing.T) {
 	p := newProtoNet(t, 4)
 	next := func() (out []uint64) {
 		p.view(func(tx *Tx) error {
-			s, ok, err := tx.NextSignable()
+			next, ok, err := tx.NextTurn(nil)
 			if ok {
-				out = s.Items
+				out = next.Slot.Items
 			}
 			return err
 		})

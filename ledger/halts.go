@@ -313,31 +313,6 @@ func (tx *Tx) MaySignSlot(slot Slot) error {
 	return nil
 }
 
-// NextSignable returns the slot to sign next: of every sequence of nonces only the earliest unsigned slot counts, and of
-// those that no halt covers the one that was decided first. When a halt covers the earliest of a sequence, the sequence
-// waits, other lanes on the chain too: a later nonce would not be mined before it. Other chains go on.
-func (tx *Tx) NextSignable() (first Slot, ok bool, err error) {
-	turn := map[quorum.NonceKey]bool{}
-	err = tx.OpenSlots(func(slot Slot, p Payout) error {
-		if p.Stage != StageDecided || turn[slot.Key.Nonces()] {
-			return nil
-		}
-		turn[slot.Key.Nonces()] = true
-		if ok && slot.Height > first.Height {
-			return nil
-		}
-		if err := tx.MaySignSlot(slot); err != nil {
-			if errors.Is(err, ErrHalted) {
-				return nil
-			}
-			return err
-		}
-		first, ok = slot, true
-		return nil
-	})
-	return first, ok, err
-}
-
 // Stops is what halts forbid at one moment: this node's own, and those of f+1 members.
 type Stops struct {
 	All      bool

@@ -72,7 +72,7 @@ func (i Intent) Digest() common.Hash { return i.f.Digest }
 
 // RecordIntent records that this node joins a signing session. It is a transaction of its own: the value exists only
 // after the commit, so nothing can be signed on an intent that a crash would forget. It fails with [ErrNoSlot],
-// [ErrSigned], [ErrNotEarliest], [ErrOtherPayload], [ErrHalted], [ErrNotInForce] for a set that is not a quorum of the
+// [ErrSigned], [ErrNotEarliest], [ErrNotDue], [ErrOtherPayload], [ErrHalted], [ErrNotInForce] for a set that is not a quorum of the
 // epoch in force, and with [ErrOrder] when the attempt is not higher than every recorded one.
 func (l *Ledger) RecordIntent(f IntentFields) (Intent, error) {
 	f.Set = append(quorum.Members(nil), f.Set...)
@@ -111,7 +111,7 @@ func (tx *Tx) mayIntend(f IntentFields) error {
 	if err := tx.isQuorum(f.Set); err != nil {
 		return err
 	}
-	if err := tx.unsignedAt(slot, f.K); err != nil {
+	if err := errors.Join(tx.unsignedAt(slot, f.K), tx.mayStep(f.Batch, f.K)); err != nil {
 		return err
 	}
 	return tx.freshAttempt(f)

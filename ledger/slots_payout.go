@@ -93,6 +93,12 @@ func (tx *Tx) Track(key SlotKey, to Payout) error {
 		// After a reorganisation the same bytes go out again; a transaction that is in no block has no block.
 		to.Block, to.BlockHash, to.Status = 0, common.Hash{}, 0
 	}
+	if now.Stage == StageMined && to.Stage == StageBroadcast {
+		slot, _, err := tx.Slot(key)
+		if err := errors.Join(err, tx.waitAnew(slot.Batch)); err != nil {
+			return err
+		}
+	}
 	to.Changed = nowMS()
 	return tx.put(bucketPayouts, key.bytes(), to)
 }
@@ -102,6 +108,7 @@ type Signed struct {
 	K    uint64
 	Raw  []byte
 	Hash common.Hash // keccak256 of Raw
+	Sent uint64      `rlp:"optional"` // unix ms by this node's clock since when an endpoint holds it and no block does; 0 before
 }
 
 // PutSigned stores the signed bytes of a batch's fee step, before the first broadcast. The same bytes again are nothing
@@ -133,7 +140,7 @@ func (tx *Tx) PutSigned(batch common.Hash, k uint64, raw []byte, hash common.Has
 		p = Payout{Stage: StageSigned, K: k, TxHash: hash, Changed: nowMS()}
 	}
 	return errors.Join(
-		tx.put(bucketSigned, join(batch[:], be64(k)), Signed{k, raw, hash}),
+		tx.put(bucketSigned, join(batch[:], be64(k)), Signed{K: k, Raw: raw, Hash: hash}),
 		tx.put(bucketPayouts, slot.Key.bytes(), p),
 		tx.Audit("signed", fmt.Sprintf("%s, batch %s step %d: %s", slot.Key, batch, k, hash)))
 }

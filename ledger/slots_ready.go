@@ -39,7 +39,7 @@ func (tx *Tx) Ready(body quorum.Ready, sign func(quorum.Ready) (quorum.Signed[qu
 		return nil, fmt.Errorf("ready for batch %s at height %d: %w", body.Batch, body.Height, ErrNoSlot)
 	}
 	// A halt stops READYs at once, resent ones too: others would draw this node into sessions that it will not join.
-	if err := errors.Join(tx.MayJoin(), tx.MaySignSlot(slot)); err != nil {
+	if err := errors.Join(tx.MayJoin(), tx.MaySignSlot(slot), tx.mayStep(body.Batch, body.KMax)); err != nil {
 		return nil, err
 	}
 	if now := tx.epoch(); body.Epoch != now {

@@ -145,6 +145,9 @@ func TestIntentRules(t *testing.T) {
 
 	p.sign(c, 0)
 	p.intentRefused(ErrSigned, p.intent(c, 0, 7))
+	p.intentRefused(ErrNotDue, p.intent(c, 1, 0))
+	p.sent(c, 0)
+	p.intentRefused(ErrNotDue, p.intent(c, 2, 0))
 	_, err = p.l.RecordIntent(p.intent(c, 1, 0))
 	require.NoError(t, err, "a fee step is a new signature")
 	_, err = p.l.RecordIntent(p.intent(later, 0, 0))

@@ -85,6 +85,7 @@ type core struct {
 	members  membership
 	office   atomic.Pointer[quorum.Members] // who rules; read off the core too
 	signer   *signer
+	unmined  unmined
 	marks    *marks
 	syncs    syncs
 	behind   map[common.Address]uint64    // heights that peers claim, to sync from
@@ -227,7 +228,7 @@ func isRule(err error) bool {
 	for _, rule := range []error{
 		ledger.ErrHalted, ledger.ErrNetworkHalted, ledger.ErrNotInForce, ledger.ErrOrder, ledger.ErrFull, ledger.ErrNoSlot,
 		ledger.ErrDecided, ledger.ErrNotFound, ledger.ErrEventUsed, ledger.ErrMessageUsed, ledger.ErrBooksBehind,
-		ledger.ErrContent, ledger.ErrNotMember, ledger.ErrVerdict, ledger.ErrSigned, ledger.ErrNotEarliest, ledger.ErrAsking, ledger.ErrQuarantined,
+		ledger.ErrContent, ledger.ErrNotMember, ledger.ErrVerdict, ledger.ErrSigned, ledger.ErrNotEarliest, ledger.ErrNotDue, ledger.ErrAsking, ledger.ErrQuarantined,
 	} {
 		if errors.Is(err, rule) {
 			return true

@@ -203,7 +203,7 @@ func (c *core) whyNot(out *WithdrawalView) {
 	case out.Outcome != "":
 		add("report", "the Relay has not shown the outcome yet")
 	case out.Height != nil:
-		add("payout", "decided at height %d, %s", *out.Height, out.Stage)
+		add("payout", "decided at height %d, %s%s", *out.Height, out.Stage, c.feeText(*out.Height))
 	case c.genesis.Cutover.Past(out.EventID, out.ID):
 		add(string(risk.WaitHistory), "it belongs to the time before this network, which does not pay it")
 	default:

@@ -167,6 +167,8 @@ func settle(tx *ledger.Tx, key ledger.SlotKey, cert quorum.OutcomeCertificate) (
 
 // settled tells what became of a slot.
 func (c *core) settled(key ledger.SlotKey, slot ledger.Slot, o quorum.Outcome) {
+	delete(c.unmined, key)
+	c.alerts.recover(codeAtCap + key.String())
 	if o.Status != 1 {
 		c.alerts.raise(Alert{Key: codeFailed + key.String(), Code: codeFailed, Severity: ledger.Critical,
 			Text: fmt.Sprintf("the transaction at %s reverted: %s; its withdrawals %v wait", key, o.TxHash, slot.Items),

@@ -93,22 +93,25 @@ func (s *signer) reconsider(c *core) {
 	s.next(c)
 }
 
-// next opens the earliest decided slot that is unsigned, of whatever lane: one key, one session. The slot that is open
-// already stays as it is: its attempt and its READYs must survive the decision of another slot.
+// next opens what is signed next, of whatever lane: one key, one session. See [ledger.Tx.NextTurn] for the order. The slot that is
+// open already stays as it is: its attempt and its READYs must survive the decision of another slot.
 func (s *signer) next(c *core) {
 	if s.share == nil || !c.joins() || c.halted() {
 		s.attempts.Close()
 		return
 	}
-	var first *ledger.Slot
+	if s.attempts.Live() {
+		return // its end comes back here
+	}
+	var turn ledger.Turn
+	var found bool
 	var attempt uint64
 	err := c.led.View(func(tx *ledger.Tx) error {
-		slot, ok, err := tx.NextSignable()
-		if err != nil || !ok {
+		var err error
+		if turn, found, err = tx.NextTurn(c.due); err != nil || !found {
 			return err
 		}
-		first = &slot
-		last, ok, err := tx.HighestAttempt(first.Batch, 0)
+		last, ok, err := tx.HighestAttempt(turn.Slot.Batch, turn.K)
 		if ok {
 			attempt = last + 1
 		}
@@ -118,11 +121,12 @@ func (s *signer) next(c *core) {
 		c.stop(err)
 		return
 	}
-	if first == nil {
+	if !found {
 		s.attempts.Close()
 		return
 	}
-	r, err := c.renderAt(first.Height, 0)
+	first := turn.Slot
+	r, err := c.renderAt(first.Height, turn.K)
 	if err != nil {
 		c.stop(err)
 		return
@@ -131,7 +135,7 @@ func (s *signer) next(c *core) {
 		s.opened = c.now()
 	}
 	s.attempts.Open(tss.Slot{
-		Chain: first.Key.ChainID, Nonce: first.Key.Nonce, Height: first.Height, Batch: first.Batch,
+		Chain: first.Key.ChainID, Nonce: first.Key.Nonce, Height: first.Height, Batch: first.Batch, K: turn.K,
 		Digest: r.Digest, Attempt: attempt,
 	}, c.now())
 	s.tick(c, c.now())

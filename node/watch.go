@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"go.uber.org/zap"
 
 	"conclave/chain"
 	"conclave/ledger"
@@ -31,8 +30,8 @@ type watcher struct {
 	lane  quorum.Lane
 	end   chain.Endpoint
 	kick  chan struct{}
-	sent  map[ledger.SlotKey]time.Time
-	odd   map[string]time.Time // since when this node sees what its decisions do not explain
+	sent  map[common.Hash]time.Time // when each transaction that is out was last sent
+	odd   map[string]time.Time      // since when this node sees what its decisions do not explain
 	after uint64
 
 	undecided undecided // what was found at a nonce that no decision took
@@ -249,7 +248,8 @@ func (w *watcher) oddSince(what string) time.Time {
 	return w.odd[what]
 }
 
-// broadcast sends every signed transaction that no block holds. The record that it is about to leave comes first.
+// broadcast sends the highest signed fee step of every slot that no block holds: endpoints refuse the lower ones beside it. The
+// record that it is about to leave comes first.
 func (w *watcher) broadcast(ctx context.Context) error {
 	type due struct {
 		slot ledger.Slot
@@ -257,26 +257,26 @@ func (w *watcher) broadcast(ctx context.Context) error {
 	}
 	var out []due
 	now := w.n.now()
-	open := map[ledger.SlotKey]time.Time{}
+	open := map[common.Hash]time.Time{}
 	err := w.n.led.View(func(tx *ledger.Tx) error {
 		return tx.OpenSlots(func(s ledger.Slot, p ledger.Payout) error {
-			if at, ok := w.sent[s.Key]; ok {
-				open[s.Key] = at
-			}
-			if s.Network != w.lane.Network || (p.Stage != ledger.StageSigned && p.Stage != ledger.StageBroadcast) ||
-				now.Sub(w.sent[s.Key]) < rebroadcast {
+			if s.Network != w.lane.Network || (p.Stage != ledger.StageSigned && p.Stage != ledger.StageBroadcast) {
 				return nil
 			}
-			return tx.SignedOf(s.Batch, func(signed ledger.Signed) error {
-				out = append(out, due{s, signed})
-				return nil
-			})
+			top, ok, err := tx.TopSigned(s.Batch)
+			if err != nil || !ok {
+				return err
+			}
+			if open[top.Hash] = w.sent[top.Hash]; now.Sub(w.sent[top.Hash]) >= rebroadcast {
+				out = append(out, due{s, top})
+			}
+			return nil
 		})
 	})
 	if err != nil {
 		return err
 	}
-	w.sent = open // settled slots are forgotten
+	w.sent = open // what is settled or overtaken is forgotten
 	for _, d := range out {
 		err := w.n.led.Update(func(tx *ledger.Tx) error {
 			return tx.Track(d.slot.Key, ledger.Payout{Stage: ledger.StageBroadcast, K: d.tx.K, TxHash: d.tx.Hash})
@@ -288,10 +288,9 @@ func (w *watcher) broadcast(ctx context.Context) error {
 			w.n.core.post(func() { w.n.core.stop(fmt.Errorf("record broadcast: %w", err)) })
 			return err
 		}
-		w.sent[d.slot.Key] = now
-		err = w.end.SendRaw(ctx, d.tx.Raw)
-		if err != nil && !errors.Is(err, chain.ErrKnown) && !errors.Is(err, chain.ErrNonceUsed) {
-			w.n.log.Info("broadcast not taken", zap.Stringer("tx", d.tx.Hash), zap.Error(err))
+		w.sent[d.tx.Hash] = now
+		if err := w.send(ctx, d.slot, d.tx); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -347,6 +346,8 @@ func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 	core := w.n.core
 	switch {
 	case look.Seen == nil:
+		at := w.n.now()
+		core.post(func() { core.notMined(slot, at) })
 		if was.Stage == ledger.StageMined {
 			w.track(slot.Key, ledger.Payout{Stage: ledger.StageBroadcast, K: was.K, TxHash: was.TxHash})
 		}
@@ -365,12 +366,13 @@ func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 		// Recorded and stated; the core gossips the statement again until the slot is settled.
 	case look.Seen.Block <= look.Final:
 		seen := *look.Seen
-		core.post(func() { core.finalSeen(slot, seen) })
+		core.post(func() { core.finalSeen(slot, seen); core.inBlock(slot) })
 	case was.Stage != ledger.StageMined || was.BlockHash != look.Seen.BlockHash:
 		w.track(slot.Key, ledger.Payout{
 			Stage: ledger.StageMined, K: look.Seen.K, TxHash: look.Seen.TxHash, Block: look.Seen.Block,
 			BlockHash: look.Seen.BlockHash, Status: look.Seen.Status,
 		})
+		core.post(func() { core.inBlock(slot) })
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 func (c *Chain) seal(time uint64, fill bool) {
 	parent := c.tip()
 	b := &block{header: chain.Header{
-		Number: parent.header.Number + 1, Parent: parent.header.Hash, Time: time, BaseFee: nextBaseFee(parent),
+		Number: parent.header.Number + 1, Parent: parent.header.Hash, Time: time, BaseFee: c.baseFeeAfter(parent),
 	}}
 	b.after = parent.after
 	if fill {

@@ -86,6 +86,7 @@ type Chain struct {
 	blocks    []*block   // the canonical chain
 	pool      []pooled
 	reverting map[common.Address]bool
+	congested uint256.Int // the base fee of every block to come; zero: EIP-1559 says
 	seq       uint64
 	branch    uint64 // counts reorgs, so that blocks of two forks never have one hash
 }

@@ -25,7 +25,7 @@ func language() []command {
 	all = append(all, chains()...)
 	all = append(all, faults()...)
 	all = append(all, evidence()...)
-	all = append(all, money()...)
+	all = append(append(all, money()...), fees()...)
 	all = append(all, alerts()...)
 	all = append(all, watched()...)
 	all = append(all, checkpoints()...)
