@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func newNetworkNew(env *cli.Env) *cobra.Command {
 	flags.StringVar(&f.name, "name", "", "the network's name (required)")
 	flags.StringSliceVar(&f.members, "members", nil, "member records, separated by commas or repeated (required)")
 	flags.StringVar(&f.lanes, "lanes", "", "TOML file with one [[lane]] per payout network: network, chain_id, token, deposit_address,\n"+
-		"benefit_contract, finality (blocks on top, 0: the chain's finalized tag), first_nonce, min_endpoints (required)")
+		"benefit_contract, finality (blocks on top, 0: the chain's finalized tag), first_nonce, min_endpoints (required), way (single or batch) and contract (of batches)")
 	flags.StringVar(&f.policy, "policy", "", "the policy file, whose bytes become part of the document (required)")
 	flags.StringVar(&f.fee, "fee-address", "", "the account that withdrawal fees are credited to (required)")
 	flags.StringVar(&f.dao, "dao-address", "", "the DAO's account (required)")
@@ -191,6 +192,8 @@ type lanesFile struct {
 		Token           string `toml:"token"` // empty: the native coin
 		DepositAddress  string `toml:"deposit_address"`
 		BenefitContract string `toml:"benefit_contract"` // empty: the chain binds no benefit addresses
+		Way             string `toml:"way"`              // empty: single
+		Contract        string `toml:"contract"`         // pays batches; empty on a lane of the way "single"
 		Finality        uint64 `toml:"finality"`
 		FirstNonce      uint64 `toml:"first_nonce"`
 		MinEndpoints    uint64 `toml:"min_endpoints"`
@@ -209,14 +212,14 @@ func readLanes(path string) ([]quorum.Lane, error) {
 	var lanes []quorum.Lane
 	for i, l := range f.Lanes {
 		lane := quorum.Lane{
-			Network: l.Network, ChainID: l.ChainID, Way: quorum.WaySingle, Finality: l.Finality, FirstNonce: l.FirstNonce, MinEndpoints: l.MinEndpoints,
+			Network: l.Network, ChainID: l.ChainID, Way: cmp.Or(l.Way, quorum.WaySingle), Finality: l.Finality, FirstNonce: l.FirstNonce, MinEndpoints: l.MinEndpoints,
 		}
 		for _, field := range []struct {
 			key, text string
 			into      *common.Address
 		}{
 			{"token", l.Token, &lane.Token}, {"deposit_address", l.DepositAddress, &lane.DepositAddress},
-			{"benefit_contract", l.BenefitContract, &lane.BenefitContract},
+			{"benefit_contract", l.BenefitContract, &lane.BenefitContract}, {"contract", l.Contract, &lane.Contract},
 		} {
 			if field.text == "" {
 				continue

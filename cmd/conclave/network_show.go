@@ -195,8 +195,12 @@ func writeLane(w io.Writer, l quorum.Lane) error {
 	if l.BenefitContract != (common.Address{}) {
 		benefit = l.BenefitContract.Hex()
 	}
-	_, err := fmt.Fprintf(w, "\nlane      %s\nchain     %d\nasset     %s\ndeposits  %s\nbenefit   %s\nfinal     %s\nasks      %d endpoints, which must agree\nnonce     %d is the payer's first\n",
-		l.Network, l.ChainID, asset(l.Token), l.DepositAddress, benefit, finality(l.Finality), l.MinEndpoints, l.FirstNonce)
+	pays := "each withdrawal by a transaction of its own"
+	if l.Way == quorum.WayBatch {
+		pays = "many withdrawals by one call of " + l.Contract.Hex()
+	}
+	_, err := fmt.Fprintf(w, "\nlane      %s\nchain     %d\nasset     %s\npays      %s\ndeposits  %s\nbenefit   %s\nfinal     %s\nasks      %d endpoints, which must agree\nnonce     %d is the payer's first\n",
+		l.Network, l.ChainID, asset(l.Token), pays, l.DepositAddress, benefit, finality(l.Finality), l.MinEndpoints, l.FirstNonce)
 	return err
 }
 
