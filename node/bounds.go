@@ -52,11 +52,11 @@ func (c *core) bounds() []quorum.Bound {
 		out = append(out, c.agree.Bounds()...)
 	}
 	out = append(out, c.marks.bounds(n)...)
-	calls, canaries, joined := 0, 0, 0
-	if c.ceremony != nil {
-		calls, canaries, joined = len(c.ceremony.calls), len(c.ceremony.canaries), len(c.ceremony.joined)
+	calls, standings, canaries, joined := 0, 0, 0, 0
+	if f := c.ceremony; f != nil {
+		calls, standings, canaries, joined = len(f.calls), len(f.standings), len(f.canaries), len(f.joined)
 	}
-	out = append(out, by("ceremony.calls", calls), by("ceremony.canaries", canaries), by("attempted.joined", joined), by("membership.linked", len(c.members.linked)))
+	out = append(out, by("ceremony.calls", calls), by("ceremony.standings", standings), by("ceremony.canaries", canaries), by("attempted.joined", joined), by("membership.linked", len(c.members.linked)))
 	if c.signer != nil {
 		out = append(append(out, by("signer.convicted", len(c.signer.convicted))), c.signer.attempts.Bounds()...)
 	}

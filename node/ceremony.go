@@ -63,11 +63,14 @@ type ceremony struct {
 
 	pre           *tss.PreParams // nil while they are being found
 	finding       bool           // one search at a time: each takes a core for a minute
+	searched      time.Time      // when it began
 	attempt       uint64
 	nonce         common.Hash
 	began         time.Time // of the attempt
 	calls         map[common.Address]quorum.Ceremony
 	nextCall      time.Time
+	standings     map[common.Address]heardStanding
+	nextStanding  time.Time
 	running       bool
 	attempted     // what the session that runs was joined with
 	round, rounds int
@@ -83,7 +86,7 @@ type ceremony struct {
 }
 
 func (c *core) newCeremony(target quorum.Roster) *ceremony {
-	f := &ceremony{target: target, calls: map[common.Address]quorum.Ceremony{}}
+	f := &ceremony{target: target, calls: map[common.Address]quorum.Ceremony{}, standings: map[common.Address]heardStanding{}}
 	f.ctx, f.end = context.WithCancel(c.ctx)
 	return f
 }
@@ -133,8 +136,8 @@ func (f *ceremony) party(c *core) quorum.Members {
 // again begins an attempt. Preparameters may take a minute to find, so they come before the call: who calls is ready.
 func (f *ceremony) again(c *core, attempt uint64) error {
 	f.attempt, f.running, f.round, f.began, f.nextCall = attempt, false, 0, c.now(), time.Time{}
-	if f.pre == nil && !f.finding && !c.sealed && f.target.IDs().Has(c.self) {
-		f.finding = true
+	if f.pre == nil && !f.finding && !c.sealed && f.target.IDs().Has(c.self) && f.confirmed(c) {
+		f.finding, f.searched = true, c.now()
 		go f.prepare(c) // not waited for at the end: nothing can stop a search
 	}
 	_, err := rand.Read(f.nonce[:])
@@ -176,7 +179,11 @@ func (f *ceremony) ready(c *core) bool {
 
 // tick calls the others, and starts what can start.
 func (f *ceremony) tick(c *core, now time.Time) {
-	if f == nil || c.fatal != nil || c.question.closed || (f.founding() && !c.joins()) {
+	if f == nil || c.fatal != nil || !f.confirmed(c) {
+		return
+	}
+	f.sayStanding(c, now)
+	if c.question.closed || (f.founding() && !c.joins()) {
 		return
 	}
 	// It goes on calling while the session runs: a member that misses this call would not start.

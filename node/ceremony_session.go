@@ -17,7 +17,7 @@ const canaryPatience = 20 * time.Second
 
 // maybeRun starts the session once everyone who takes part calls for the same attempt.
 func (f *ceremony) maybeRun(c *core) {
-	if f.running || f.action != nil || !f.ready(c) {
+	if f.running || f.action != nil || !f.ready(c) || !f.allConfirmed(c) {
 		return
 	}
 	party := f.party(c)

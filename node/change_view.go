@@ -146,6 +146,9 @@ func (s Status) changeReasons(connected int) (out []Reason) {
 	switch {
 	case k != nil && k.Change == nil && k.Done:
 		out = append(out, Reason{Code: "no-key", Text: "the key is made; its members are being decided"})
+	case k != nil && k.Change == nil && s.Member && !k.Confirmed:
+		out = append(out, Reason{Code: "no-key", Text: "the committee has no key yet, and nobody confirmed its fingerprint here: this node takes no part in making one",
+			Hint: "conclave keygen --home DIR; or conclave run --fingerprint CODE"})
 	case k != nil && k.Change == nil && s.Member:
 		out = append(out, Reason{Code: "no-key", Text: "the committee has no key yet: the ceremony needs every member online"})
 	case k != nil && k.Change != nil && s.Member:

@@ -167,7 +167,8 @@ func TestReasonsOfAChange(t *testing.T) {
 		text      string
 	}{
 		"member, nothing to say": {Status{Member: true}, 3, "", ""},
-		"no key":                 {Status{Member: true, Keygen: &KeygenStatus{}}, 3, "no-key", "needs every member"},
+		"no key":                 {Status{Member: true, Keygen: &KeygenStatus{Confirmed: true}}, 3, "no-key", "needs every member"},
+		"nobody confirmed":       {Status{Member: true, Keygen: &KeygenStatus{}}, 3, "no-key", "takes no part"},
 		"key made":               {Status{Member: true, Keygen: &KeygenStatus{Done: true}}, 3, "no-key", "being decided"},
 		"change":                 {Status{Member: true, Keygen: &KeygenStatus{Change: &change, Attempt: 3, Round: 1, Rounds: 5}}, 3, "member-change", "attempt 3, round 1 of 5; payouts go on"},
 		"change waits":           {Status{Member: true, Keygen: &KeygenStatus{Change: &change, Missing: quorum.Members{{1}}}}, 3, "member-change", "1 members are missing"},

@@ -82,14 +82,17 @@ type core struct {
 	fetching map[common.Hash]bool
 
 	ceremony *ceremony
-	members  membership
-	office   atomic.Pointer[quorum.Members] // who rules; read off the core too
-	signer   *signer
-	unmined  unmined
-	marks    *marks
-	syncs    syncs
-	behind   map[common.Address]uint64    // heights that peers claim, to sync from
-	heard    map[common.Address]time.Time // when each member's latest VIEW came, by this node's clock
+	// confirmed is by this node's operator: see [ceremony.confirmed].
+	confirmed quorum.Fingerprint
+
+	members membership
+	office  atomic.Pointer[quorum.Members] // who rules; read off the core too
+	signer  *signer
+	unmined unmined
+	marks   *marks
+	syncs   syncs
+	behind  map[common.Address]uint64    // heights that peers claim, to sync from
+	heard   map[common.Address]time.Time // when each member's latest VIEW came, by this node's clock
 
 	lanes    map[string]laneFacts // by network name, from the watchers
 	nextView time.Time

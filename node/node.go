@@ -28,6 +28,9 @@ type Config struct {
 	Genesis quorum.Genesis    // verified: see package governance
 	DataDir string            // holds the ledger
 	Overlay quorum.Overlay    // this operator's stricter rules
+	// Confirmed is the fingerprint that this node's operator confirmed, zero for none. Without that of its genesis document a node takes
+	// no part in making the key.
+	Confirmed quorum.Fingerprint
 	// Development accepts development preparameters and other members' development moduli. Devnets only.
 	Development bool
 	// RoundTimeout is how long a signing round waits for a silent member; zero means the signing room's default.
@@ -142,8 +145,8 @@ func (n *Node) wire(parts Parts) error {
 	c := &core{
 		key: n.cfg.Key, self: n.self, genesis: n.genesis, network: n.network, led: n.led, vault: parts.Vault,
 		alerts: n.alerts, log: n.log, now: n.now, turns: n.turns, tasks: make(chan func(), taskQueue), state: state,
-		roundTimeout: n.cfg.RoundTimeout,
-		answered:     map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, heard: map[common.Address]time.Time{}, lanes: map[string]laneFacts{},
+		roundTimeout: n.cfg.RoundTimeout, confirmed: n.cfg.Confirmed,
+		answered: map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, heard: map[common.Address]time.Time{}, lanes: map[string]laneFacts{},
 	}
 	c.members.invited = n.cfg.Invited
 	founders := state.Roster.IDs()

@@ -42,6 +42,12 @@ func (c *core) hearSigning(from common.Address, m signMsg) error {
 			return err
 		}
 		return c.ceremony.recall(c, t)
+	case signStanding:
+		var s standingMsg
+		if err := unmarshal(m.Body, &s); err != nil {
+			return err
+		}
+		return c.hearStanding(from, s)
 	case signDecision:
 		var d quorum.UncheckedDecision
 		if err := unmarshal(m.Body, &d); err != nil {

@@ -118,42 +118,6 @@ type SigningStatus struct {
 	Live    bool             `json:"live"`
 }
 
-// KeygenStatus is a ceremony: the one before height 1, or that of a change of members.
-type KeygenStatus struct {
-	Epoch   uint64           `json:"epoch"`            // that it makes
-	Change  *common.Hash     `json:"change,omitempty"` // the operators' action that it carries out
-	Attempt uint64           `json:"attempt"`
-	Round   int              `json:"round"`
-	Rounds  int              `json:"rounds"`
-	Missing []common.Address `json:"missing"`          // who does not call for the attempt
-	Shares  bool             `json:"shares"`           // the session is over: every new member signed its transcript
-	Tried   []common.Address `json:"tried"`            // whose new share has signed a canary
-	Failed  string           `json:"failed,omitempty"` // how the last attempt ended
-	Done    bool             `json:"done"`             // all proofs are here: it is put to the vote
-}
-
-func (f *ceremony) describe(c *core) *KeygenStatus {
-	s := &KeygenStatus{Epoch: f.target.Epoch, Attempt: f.attempt, Round: f.round, Rounds: f.rounds, Shares: f.key != nil || f.action != nil,
-		Done: f.action != nil, Missing: []common.Address{}, Tried: []common.Address{}}
-	if !f.founding() {
-		s.Change = &f.hash
-	}
-	if f.failed != nil {
-		s.Failed = f.failed.String()
-	}
-	for _, id := range f.party(c) {
-		if call, ok := f.calls[id]; !s.Shares && (!ok || call.Attempt != f.attempt) {
-			s.Missing = append(s.Missing, id)
-		}
-	}
-	for _, id := range f.target.IDs() {
-		if quorum.Covered(quorum.Members{id}, f.canaries) || f.action != nil {
-			s.Tried = append(s.Tried, id)
-		}
-	}
-	return s
-}
-
 // Reason is why something does not go on, and what a person can do.
 type Reason struct {
 	Code  string     `json:"code"`

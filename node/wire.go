@@ -83,6 +83,7 @@ const (
 	signDecision  signKind = 6 // an UncheckedDecision
 
 	signTranscript signKind = 7 // a ceremony's transcript with all signatures
+	signStanding   signKind = 8 // how far a member is in a ceremony
 )
 
 // doneMsg is a signed transaction of a decided slot.

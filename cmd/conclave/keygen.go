@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"conclave/cmd/conclave/internal/cli"
@@ -48,6 +49,9 @@ func newKeygen(env *cli.Env) *cobra.Command {
 				return err
 			}
 			defer stop()
+			if err := f.confirm(env); err != nil {
+				return err
+			}
 			d, err := f.open(ctx, env, "warn")
 			if err != nil {
 				return explained(err)
@@ -88,7 +92,7 @@ func ceremony(ctx context.Context, env *cli.Env, d *daemon.Daemon) (founded, err
 func found(ctx context.Context, env *cli.Env, d *daemon.Daemon) (founded, error) {
 	var said string
 	payer, err := d.Node().Founded(ctx, func(k node.KeygenStatus) {
-		if text := progress(k, d.Genesis()); text != said {
+		if text := progress(k); text != said {
 			said = text
 			env.Note("%s", text)
 		}
@@ -104,25 +108,29 @@ func found(ctx context.Context, env *cli.Env, d *daemon.Daemon) (founded, error)
 	return summary(d, payer)
 }
 
-// progress is one line about the ceremony, in words.
-func progress(k node.KeygenStatus, g quorum.Genesis) string {
-	switch {
-	case k.Done:
+// progress is one line about the ceremony, in words: the members by how far they are.
+func progress(k node.KeygenStatus) string {
+	if k.Done {
 		return "the key is made and tried; its members are being decided"
-	case len(k.Missing) > 0:
-		names := ""
-		for _, m := range g.Members {
-			for _, id := range k.Missing {
-				if m.Address == id {
-					names += " " + m.Name
-				}
-			}
-		}
-		return fmt.Sprintf("attempt %d: waiting for%s", k.Attempt, names)
-	case k.Round > 0:
-		return fmt.Sprintf("attempt %d: round %d of %d", k.Attempt, k.Round, k.Rounds)
 	}
-	return fmt.Sprintf("attempt %d: all members are here", k.Attempt)
+	var order []string
+	who := map[string][]string{}
+	for _, m := range k.Members {
+		words := m.Words()
+		if who[words] == nil {
+			order = append(order, words)
+		}
+		who[words] = append(who[words], m.Name)
+	}
+	var parts []string
+	for _, words := range order {
+		parts = append(parts, words+": "+strings.Join(who[words], ", "))
+	}
+	line := fmt.Sprintf("attempt %d · %s", k.Attempt, strings.Join(parts, " · "))
+	if k.Failed != "" {
+		line += " · the attempt before: " + k.Failed
+	}
+	return line
 }
 
 // stay serves the decision to the members that are connected until they have it: who leaves at once may leave the last

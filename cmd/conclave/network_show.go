@@ -17,9 +17,12 @@ import (
 
 // shown is the JSON of `network show` and `network verify`.
 type shown struct {
-	ID      common.Hash    `json:"network_id"`
-	Name    string         `json:"name"`
-	Digest  common.Hash    `json:"digest"` // what operators sign
+	ID     common.Hash `json:"network_id"`
+	Name   string      `json:"name"`
+	Digest common.Hash `json:"digest"` // what operators sign
+	// Fingerprint is what members read out to each other and confirm before they make the key.
+	Fingerprint string `json:"fingerprint"`
+
 	Quorum  int            `json:"quorum"`
 	Faults  int            `json:"faults"`
 	Members []shownMember  `json:"members"`
@@ -136,7 +139,7 @@ func show(g quorum.Genesis) (shown, error) {
 		return shown{}, err
 	}
 	s := shown{
-		ID: g.ID(), Name: g.Name, Digest: digest, Quorum: tally.Need, Faults: quorum.Faults(len(g.Members)), Lanes: g.Lanes,
+		ID: g.ID(), Name: g.Name, Digest: digest, Fingerprint: g.Fingerprint().Code(), Quorum: tally.Need, Faults: quorum.Faults(len(g.Members)), Lanes: g.Lanes,
 		Fee: g.FeeAddress, Dao: g.DaoAddress, Policy: shownPolicy{policy.Version, policy.Hash, g.Policy}, Cutover: g.Cutover, Signed: len(tally.Signed), Valid: tally.Enough(),
 	}
 	for _, m := range g.Members {
@@ -162,9 +165,9 @@ func (s shown) write(env *cli.Env) func(io.Writer) error {
 		if s.Valid {
 			state = env.Paint(cli.Good, "valid")
 		}
-		_, err := fmt.Fprintf(w, "network   %s\nid        %s\nquorum    %d of %d members, %d may fail\npolicy    version %d, %s\nfee       %s\n"+
+		_, err := fmt.Fprintf(w, "network   %s\nid        %s\ncode      %s, the fingerprint that members confirm before they make the key\nquorum    %d of %d members, %d may fail\npolicy    version %d, %s\nfee       %s\n"+
 			"dao       %s\nvesting   %s\nsigned    %d of the %d needed: %s\n\n",
-			s.Name, s.ID, s.Quorum, len(s.Members), s.Faults, s.Policy.Version, s.Policy.Hash, s.Fee, s.Dao, vesters(s.Vesting), s.Signed, s.Quorum, state)
+			s.Name, s.ID, s.Fingerprint, s.Quorum, len(s.Members), s.Faults, s.Policy.Version, s.Policy.Hash, s.Fee, s.Dao, vesters(s.Vesting), s.Signed, s.Quorum, state)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,8 @@ func TestNodeScripts(t *testing.T) {
 			"started":   started,
 			"orphan":    orphan,
 			"textof":    textOf,
+
+			"fingerprintof": fingerprintOf,
 		},
 	})
 }
@@ -85,6 +88,15 @@ func started(ts *testscript.TestScript, neg bool, args []string) {
 		case <-tick.C:
 		}
 	}
+}
+
+// fingerprintOf VAR FILE: the variable is the fingerprint that a text shows.
+func fingerprintOf(ts *testscript.TestScript, neg bool, args []string) {
+	found := regexp.MustCompile(`(?m)^code +([0-9a-f ]+), the fingerprint`).FindStringSubmatch(ts.ReadFile(args[1]))
+	if found == nil {
+		ts.Fatalf("%s shows no fingerprint", args[1])
+	}
+	ts.Setenv(args[0], strings.ReplaceAll(found[1], " ", "-"))
 }
 
 // orphan HOME ARGS…: runs a node with --exit-with-parent, and ends its parent's end of the pipe once it answers; the node must

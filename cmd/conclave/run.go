@@ -30,6 +30,7 @@ const parentFD = 3
 
 type runFlags struct {
 	home, passwordFile string
+	fingerprint        string // that the operator confirmed
 	exitWithParent     bool
 	sealed             bool // without a password file it starts sealed, rather than asking
 }
@@ -37,6 +38,7 @@ type runFlags struct {
 func (f *runFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.home, "home", "", "the node's home (required)")
 	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "file with the vault's password, mode 0600 (default: the configuration's)")
+	cmd.Flags().StringVar(&f.fingerprint, "fingerprint", "", "the fingerprint of the network that its members confirmed to each other: without it, no part in making the key")
 	cmd.Flags().BoolVar(&f.exitWithParent, "exit-with-parent", false,
 		"end when descriptor 3, the read end of a pipe whose write end the parent keeps, is closed: whatever ends the parent ends this node")
 }
@@ -119,7 +121,7 @@ func watchParent(gone chan<- struct{}) error {
 // open opens the home. least raises the log's level, "" leaves it to the configuration.
 func (f *runFlags) open(ctx context.Context, env *cli.Env, least config.LogLevel) (*daemon.Daemon, error) {
 	return daemon.Open(ctx, daemon.Options{
-		Home: f.home, Password: f.password,
+		Home: f.home, Password: f.password, Fingerprint: f.fingerprint,
 		Log: func(level config.LogLevel) *zap.Logger {
 			if least != "" && level != "debug" {
 				level = least

@@ -63,13 +63,14 @@ func runLiar(args []string) int {
 	flags := flag.NewFlagSet(devnet.LiarVerb, flag.ContinueOnError)
 	home := flags.String("home", "", "the node's home")
 	password := flags.String("password-file", "", "file with the vault's password")
+	fingerprint := flags.String("fingerprint", "", "the network's fingerprint")
 	flags.Bool("exit-with-parent", true, "always")
 	if err := flags.Parse(args); err != nil {
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := devnet.RunLiar(ctx, *home, *password, os.Stderr); err != nil {
+	if err := devnet.RunLiar(ctx, *home, *password, *fingerprint, os.Stderr); err != nil {
 		fmt.Fprintf(os.Stderr, "devnet: %v\n", err)
 		return exitFailed
 	}

@@ -219,7 +219,7 @@ func (n *Network) launchOne(i int) error { return n.launchIt(i, n.all()[i]) }
 func (n *Network) launchIt(i int, c *custodian) error {
 	begin := func() error {
 		bin, verb := n.program(i)
-		p, err := start(bin, n.logFile(i), verb, "--home", c.home, "--password-file", c.password, "--exit-with-parent")
+		p, err := start(bin, n.logFile(i), verb, "--home", c.home, "--password-file", c.password, "--fingerprint", n.genesis.Fingerprint().Code(), "--exit-with-parent")
 		if err != nil {
 			return err
 		}

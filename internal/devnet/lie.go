@@ -33,14 +33,14 @@ func (n *Network) program(i int) (bin, verb string) {
 }
 
 // RunLiar runs a custodian that lies, until ctx or its parent ends: descriptor 3 is a pipe that the parent holds open.
-func RunLiar(ctx context.Context, home, passwordFile string, log io.Writer) error {
+func RunLiar(ctx context.Context, home, passwordFile, fingerprint string, log io.Writer) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	go func() {
 		_, _ = io.Copy(io.Discard, os.NewFile(3, "parent"))
 		end()
 	}()
-	return liar.Run(ctx, home, passwordFile, log)
+	return liar.Run(ctx, home, passwordFile, fingerprint, log)
 }
 
 // exposed reports whether every other custodian holds evidence against the liar. While one does not, users go on withdrawing.

@@ -31,8 +31,11 @@ type Options struct {
 	// Password gives the vault's password, nil to start sealed. It is asked once, after everything that can be refused without
 	// it; the daemon clears what it returns.
 	Password func(config.Config) ([]byte, error)
-	Log      func(config.LogLevel) *zap.Logger
-	Note     func(string) // tells a person what takes long
+	// Fingerprint is what the operator confirmed of the network, as it was typed; "" takes no part in making its key, and one that is
+	// not the document's own is refused.
+	Fingerprint string
+	Log         func(config.LogLevel) *zap.Logger
+	Note        func(string) // tells a person what takes long
 	// Signer replaces what runs threshold sessions; nil: package tss. For networks that are tried with members that lie.
 	Signer func(tss.Transport) (node.Signer, error)
 }
@@ -47,6 +50,8 @@ type Daemon struct {
 	log     *zap.Logger
 	genesis quorum.Genesis
 	started chan struct{} // closed once the node runs
+
+	confirmed quorum.Fingerprint
 }
 
 // Open reads the home and opens everything: vault, books, listeners. Nothing is sent or answered before Run; close a
@@ -56,7 +61,11 @@ func Open(ctx context.Context, o Options) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{genesis: h.genesis, log: o.Log(h.cfg.Node.LogLevel), started: make(chan struct{})}
+	confirmed, err := h.confirmed(o.Fingerprint)
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{confirmed: confirmed, genesis: h.genesis, log: o.Log(h.cfg.Node.LogLevel), started: make(chan struct{})}
 	if d.vault, err = openVault(h, o); err != nil {
 		return nil, err
 	}
@@ -76,7 +85,7 @@ func (d *Daemon) open(ctx context.Context, h home, o Options) error {
 		return problem(Setup, "the home must be writable", "make the data folder: %w", err)
 	}
 	d.node, err = node.New(node.Config{
-		Key: h.key, Genesis: h.genesis, DataDir: h.cfg.DataPath(), Invited: h.invited, Settlement: h.cfg.SettlementSource(), Overlay: h.overlay, Development: Development(h.genesis),
+		Key: h.key, Genesis: h.genesis, Confirmed: d.confirmed, DataDir: h.cfg.DataPath(), Invited: h.invited, Settlement: h.cfg.SettlementSource(), Overlay: h.overlay, Development: Development(h.genesis),
 		RelayPoll: time.Duration(h.cfg.Relay.Poll), RoundTimeout: time.Duration(h.cfg.TSS.RoundTimeout), Alerts: rules(h.cfg.Alerts), Log: d.log,
 	}, node.Parts{
 		Network: func(in p2p.Handlers) (p2p.Network, error) { return d.network(h, in) },

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"conclave/ledger"
+	"conclave/node"
 	"conclave/quorum"
 	"conclave/tss/vault"
 )
@@ -56,6 +57,7 @@ var known = []struct {
 	{quorum.ErrLooser, Setup, "an overlay only tightens the policy in force: change the key, or drop it; the policy's own rule holds anyway"},
 	{ledger.ErrLocked, Setup, "another `conclave run` or `keygen` serves this home: end it first"},
 	{ledger.ErrSchema, Setup, "run the version of conclave that wrote it, or a later one"},
+	{node.ErrFingerprint, Refused, hintFingerprint},
 	{ledger.ErrCorrupt, Refused, "restore data/ from a copy that was taken while the node was down, the newest there is"},
 }
 

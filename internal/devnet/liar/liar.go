@@ -19,7 +19,7 @@ import (
 )
 
 // Run runs the custodian of a home as `conclave run` does, except that it lies. It returns nil after ctx ended.
-func Run(ctx context.Context, home, passwordFile string, log io.Writer) error {
+func Run(ctx context.Context, home, passwordFile, fingerprint string, log io.Writer) error {
 	cfg, err := config.Load(home)
 	if err != nil {
 		return err
@@ -33,6 +33,8 @@ func Run(ctx context.Context, home, passwordFile string, log io.Writer) error {
 		Password: func(config.Config) ([]byte, error) { return config.ReadPassword(passwordFile) },
 		Log:      func(level config.LogLevel) *zap.Logger { return daemon.NewLogger(log, level, false) },
 		Note:     func(string) {},
+
+		Fingerprint: fingerprint,
 		Signer: func(to tss.Transport) (node.Signer, error) {
 			file, err := os.ReadFile(cfg.GenesisPath())
 			if err != nil {
