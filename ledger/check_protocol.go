@@ -24,7 +24,7 @@ func protocolBuckets() [][]byte {
 		bucketOutbox, bucketOutboxPending,
 		bucketHalts, bucketHaltID, bucketHaltFloor, bucketActions, bucketPolicies, bucketResumed, bucketResolvedAt, bucketProposals,
 		bucketHeard, bucketHeardCount, bucketEvidence, bucketExcluded, bucketAudit,
-		bucketFlows, bucketOutflow,
+		bucketFlows, bucketOutflow, bucketClaims, bucketClaimable,
 		bucketWatch,
 	}, riskBuckets()...)
 }
@@ -72,7 +72,7 @@ func (l *Ledger) CheckProtocol(by Founding) (report ProtocolReport, err error) {
 func checkProtocol(tx *Tx, by Founding) (ProtocolReport, error) {
 	c := protocolCheck{tx: tx, by: by, items: map[uint64]uint64{}}
 	for _, check := range []func() error{
-		c.statements, c.indices, c.decisions, c.actions, c.spent, c.slots, c.intents, c.payments, c.reports, c.audit, c.conservation, c.tx.CheckRisk,
+		c.statements, c.indices, c.decisions, c.actions, c.spent, c.slots, c.intents, c.payments, c.reports, c.audit, c.conservation, c.claims, c.tx.CheckRisk,
 		c.checkpoints, c.quarantine,
 	} {
 		if err := check(); err != nil {

@@ -34,8 +34,8 @@ func (k AssetKey) bytes() []byte { return join(be64(k.ChainID), k.Payer[:], k.To
 //
 //	initial + inflow = wallet + paid + fees + lost
 //
-// Nothing is claimable in this version: a payout is in its destination's hands when its transaction is final. Amounts are
-// the asset's smallest unit. Totals never fall.
+// What a batch's recipient did not take and may claim at the lane's contract has left the payer: it is of what is paid, and
+// [Tx.Claimable] tells how much of it. Amounts are the asset's smallest unit. Totals never fall.
 type Flow struct {
 	Key       AssetKey
 	Initial   uint256.Int // of the wallet, where this node first looked

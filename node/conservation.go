@@ -203,6 +203,7 @@ func (w *watcher) costAt(ctx context.Context, key quorum.LaneKey, nonce uint64) 
 	if out.Status == 1 {
 		c.paid = slot.Value
 		w.movedAll(slot, key, out)
+		return c, true, w.claims(slot, payment, out)
 	}
 	return c, true, nil
 }

@@ -40,6 +40,7 @@ type WithdrawalView struct {
 	Tx          *common.Hash      `json:"tx"`
 	Block       *uint64           `json:"block"`
 	Outcome     string            `json:"outcome"` // paid, rejected, reverted, or empty
+	Claim       *ClaimView        `json:"claim"`   // set when the recipient did not take it: it is paid, and the recipient's to claim
 	Reported    bool              `json:"reported"`
 	WhyNotYet   []Reason          `json:"why_not_yet"`
 	Explanation []ExplanationView `json:"explanation"`
@@ -164,10 +165,11 @@ func (n *Node) viewFate(tx *ledger.Tx, w ledger.Withdrawal, out *WithdrawalView)
 		if out.Reported {
 			out.Stage = stageReported
 		}
+		out.Claim, err = claimOf(tx, w.ID)
 	case ledger.StageFailed:
 		out.Outcome = "reverted"
 	}
-	return nil
+	return err
 }
 
 // whyNotYet says what a withdrawal waits for.

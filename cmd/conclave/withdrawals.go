@@ -96,6 +96,11 @@ func writeWithdrawal(env *cli.Env, w io.Writer, v node.WithdrawalView) error {
 		"certified    %t\nheight       %s, nonce %s\ntransaction  %s, block %s\noutcome      %s, told to the Relay: %t, the Relay says %s\n",
 		v.ID, v.EventID, v.Requested.Format(time.RFC3339), env.Paint(cli.Bold, v.Stage), v.Account.Hex(), v.To.Hex(), v.Network, coins(v.Amount), coins(v.Fee),
 		v.Certified, optional(v.Height), optional(v.Nonce), optional(v.Tx), optional(v.Block), orDash(v.Outcome), v.Reported, orDash(v.RelayStatus))
+	if v.Claim != nil {
+		_, line := fmt.Fprintf(w, "claim        the recipient did not take it: %s is paid to %s, who calls claim(%s, %s) of contract %s\n",
+			coins(v.Amount), v.To.Hex(), v.Claim.Token.Hex(), v.To.Hex(), v.Claim.Contract.Hex())
+		err = errors.Join(err, line)
+	}
 	if len(v.Verdicts) > 0 {
 		var rows [][]string
 		for _, d := range v.Verdicts {
