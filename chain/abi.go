@@ -30,6 +30,11 @@ func BalanceOfData(holder common.Address) []byte {
 	return addressCall("balanceOf(address)", holder)
 }
 
+// AllowanceData is the call data of ERC-20 allowance(owner, spender).
+func AllowanceData(owner, spender common.Address) []byte {
+	return append(addressCall("allowance(address,address)", owner), AddressTopic(spender).Bytes()...)
+}
+
 // TransferTopic is topic 0 of ERC-20's Transfer(from, to, value).
 func TransferTopic() common.Hash { return topic("Transfer(address,address,uint256)") }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"conclave/chain/payout"
+	"conclave/quorum"
 )
 
 func wei(n int64) *big.Int { return big.NewInt(n) }
@@ -19,6 +20,11 @@ func weis(n ...int64) (out []*big.Int) {
 		out = append(out, wei(v))
 	}
 	return out
+}
+
+// gasLimit is what a policy that says nothing else gives a batch: it must be enough whatever the recipients do.
+func gasLimit(token bool, items int) uint64 {
+	return quorum.DefaultBatchRule().Gas(token, uint64(items))
 }
 
 // reverts wants a batch that changes nothing at all but the payer's fees.
@@ -45,12 +51,13 @@ func (w *world) reverts(b batch, why string) {
 
 func TestConstants(t *testing.T) {
 	w := newWorld(t, nil)
-	for want, data := range map[int64][]byte{payout.MaxItems: w.b.PackMAXITEMS(), payout.NativeGas: w.b.PackNATIVEGAS(), payout.TokenGas: w.b.PackTOKENGAS()} {
+	for want, data := range map[int64][]byte{quorum.MaxItems: w.b.PackMAXITEMS(), 50_000: w.b.PackNATIVEGAS(), payout.TokenGas: w.b.PackTOKENGAS()} {
 		require.Equal(t, wei(want), new(big.Int).SetBytes(w.call(w.contract, data)))
 	}
-	require.EqualValues(t, params.MaxTxGas, txGas)
-	require.LessOrEqual(t, payout.GasLimit(false, payout.MaxItems), uint64(txGas))
-	require.LessOrEqual(t, payout.GasLimit(true, payout.MaxItems), uint64(txGas))
+	require.EqualValues(t, params.MaxTxGas, quorum.MaxTransactionGas)
+	for _, token := range []bool{false, true} {
+		require.EqualValues(t, quorum.MaxItems, quorum.DefaultBatchRule().Items(token), "a policy's default fits one transaction")
+	}
 }
 
 func TestBatchesOfEverySize(t *testing.T) {
@@ -59,7 +66,7 @@ func TestBatchesOfEverySize(t *testing.T) {
 	from := 0
 	for _, n := range []int{1, 2, 149, 150} {
 		for _, asset := range []common.Address{{}, token} {
-			b := batch{id: id(from), token: asset, gas: payout.GasLimit(asset != common.Address{}, n)}
+			b := batch{id: id(from), token: asset, gas: gasLimit(asset != common.Address{}, n)}
 			b.to, b.amounts = items(from, n)
 			from += n
 			r := w.pay(b)
@@ -213,7 +220,7 @@ func TestTooLittleGasRevertsTheWholeBatch(t *testing.T) {
 	w := newWorld(t, nil)
 	needy := w.hostile("Needy", wei(52_000)) // of the 52,300 that an item has
 	b := batch{to: []common.Address{needy, w.hostile("Burner"), needy, w.hostile("Reverter"), needy}, amounts: weis(1, 2, 3, 4, 5)}
-	w.sweep(b, []uint64{1, 3}, 60_000, payout.GasLimit(false, len(b.to)))
+	w.sweep(b, []uint64{1, 3}, 60_000, gasLimit(false, len(b.to)))
 }
 
 // sweep pays a batch under every gas limit between two, in steps that meet no other rhythm, and near the one where the
@@ -252,15 +259,15 @@ func (w *world) sweep(b batch, failures []uint64, from, to uint64) {
 // 150 recipients that burn what they get, and must be credited, fit one transaction (EIP-7825).
 func TestTheWorstBatchOfCoinsFits(t *testing.T) {
 	alloc := types.GenesisAlloc{}
-	b := batch{id: id(1), gas: payout.GasLimit(false, payout.MaxItems)}
-	b.to, b.amounts = items(0, payout.MaxItems)
+	b := batch{id: id(1), gas: gasLimit(false, quorum.MaxItems)}
+	b.to, b.amounts = items(0, quorum.MaxItems)
 	for _, to := range b.to {
 		alloc[to] = types.Account{Code: []byte{0xfe}, Balance: wei(0)} // an invalid instruction burns everything
 	}
 	w := newWorld(t, alloc)
 	r := w.pay(b)
 	require.EqualValues(t, 1, r.Status)
-	require.Len(t, w.failures(r), payout.MaxItems)
+	require.Len(t, w.failures(r), quorum.MaxItems)
 	require.Equal(t, b.sum(), w.balance(w.contract))
-	t.Logf("%d items that burn their limit: %d gas, %d an item, of %d", payout.MaxItems, r.GasUsed, r.GasUsed/payout.MaxItems, b.gas)
+	t.Logf("%d items that burn their limit: %d gas, %d an item, of %d", quorum.MaxItems, r.GasUsed, r.GasUsed/quorum.MaxItems, b.gas)
 }

@@ -7,32 +7,11 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/holiman/uint256"
 )
 
-// What the contract's constants say.
-const (
-	MaxItems  = 150    // of a batch
-	NativeGas = 50_000 // for the recipient of coins
-	TokenGas  = 85_000 // for one transfer of a token
-)
-
-// What a batch takes at most, in gas: a part for the transaction, and one for each item. An item may burn its limit and then
-// needs the slot of its claim (22,100), an event, and its call data; coins cost 9,000 to send, and up to two cold addresses. The
-// rest of a token's first part is for pulling in what failed. 150 items of a token take what EIP-7825 allows.
-const (
-	nativeBase, nativeItem = 80_000, 92_000
-	tokenBase, tokenItem   = 180_000, 110_600
-)
-
-// GasLimit is the limit of a transaction for a batch of so many items, with which it never lacks gas, whatever its
-// recipients do. A token that uses more than 50,000 for a transfer may lack some to pull in what failed, and then the batch
-// reverts whole.
-func GasLimit(token bool, items int) uint64 {
-	if token {
-		return tokenBase + tokenItem*uint64(items)
-	}
-	return nativeBase + nativeItem*uint64(items)
-}
+// TokenGas is what the contract lets a token use for one transfer.
+const TokenGas = 85_000
 
 var (
 	//go:embed BatchPayout.bin
@@ -56,6 +35,16 @@ func CodeHash() common.Hash { return crypto.Keccak256Hash(RuntimeCode()) }
 
 // ProbeCode is what TokenProbe would have at its address.
 func ProbeCode() []byte { return code(probe) }
+
+// ProbeData is the call data of probe(token, to, amount).
+func ProbeData(token, to common.Address, amount uint256.Int) []byte {
+	out := append([]byte{}, crypto.Keccak256([]byte("probe(address,address,uint256)"))[:4]...)
+	value := amount.Bytes32()
+	for _, word := range [][]byte{common.LeftPadBytes(token[:], 32), common.LeftPadBytes(to[:], 32), value[:]} {
+		out = append(out, word...)
+	}
+	return out
+}
 
 func code(bin string) []byte {
 	out, err := hex.DecodeString(strings.TrimSpace(bin))

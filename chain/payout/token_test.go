@@ -7,7 +7,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
 
-	"conclave/chain/payout"
+	"conclave/quorum"
 )
 
 // What Trickster does with a recipient: its enum Way.
@@ -153,21 +153,21 @@ func TestTooLittleGasRevertsTheWholeBatchOfATokenToo(t *testing.T) {
 	for i, way := range []uint8{wantsAll, burns, wantsAll, refuses, wantsAll} {
 		w.tell("Trickster", token, "tell", b.to[i], way)
 	}
-	w.sweep(b, []uint64{1, 3}, 80_000, payout.GasLimit(true, len(b.to)))
+	w.sweep(b, []uint64{1, 3}, 80_000, gasLimit(true, len(b.to)))
 }
 
 // 150 transfers that burn what they get, and must be credited and pulled in, fit one transaction (EIP-7825).
 func TestTheWorstBatchOfATokenFits(t *testing.T) {
 	w := newWorld(t, nil)
 	token := w.trickster()
-	b := batch{id: id(1), token: token, gas: payout.GasLimit(true, payout.MaxItems)}
-	b.to, b.amounts = items(0, payout.MaxItems)
+	b := batch{id: id(1), token: token, gas: gasLimit(true, quorum.MaxItems)}
+	b.to, b.amounts = items(0, quorum.MaxItems)
 	for _, to := range b.to {
 		w.tell("Trickster", token, "tell", to, burns)
 	}
 	r := w.pay(b)
 	require.EqualValues(t, 1, r.Status)
-	require.Len(t, w.failures(r), payout.MaxItems)
+	require.Len(t, w.failures(r), quorum.MaxItems)
 	require.Equal(t, b.sum(), w.tokens(token, w.contract))
-	t.Logf("%d items that burn their limit: %d gas, %d an item, of %d", payout.MaxItems, r.GasUsed, r.GasUsed/payout.MaxItems, b.gas)
+	t.Logf("%d items that burn their limit: %d gas, %d an item, of %d", quorum.MaxItems, r.GasUsed, r.GasUsed/quorum.MaxItems, b.gas)
 }

@@ -24,6 +24,7 @@ import (
 
 	"conclave/chain/payout"
 	"conclave/chain/payout/binding"
+	"conclave/quorum"
 )
 
 // The simulated backend leaves two kinds of goroutines behind: leveldb's buffer pool ends up to a minute after its
@@ -34,9 +35,6 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/ethereum/go-ethereum/core.(*txSenderCacher).cache"),
 	)
 }
-
-// txGas is the most that one transaction may use (EIP-7825).
-const txGas = 1 << 24
 
 // Keys are made for tests from fixed seeds and hold nothing anywhere.
 var (
@@ -93,7 +91,10 @@ type world struct {
 }
 
 // newWorld starts a chain where the payers have a million coins each, and the accounts in alloc what they say.
-func newWorld(t testing.TB, alloc types.GenesisAlloc) *world {
+func newWorld(t testing.TB, alloc types.GenesisAlloc) *world { return newWorldAt(t, alloc, 0) }
+
+// newWorldAt also answers over HTTP at a port of the loopback.
+func newWorldAt(t testing.TB, alloc types.GenesisAlloc, port int) *world {
 	all := types.GenesisAlloc{}
 	for addr, account := range alloc {
 		all[addr] = account
@@ -101,7 +102,10 @@ func newWorld(t testing.TB, alloc types.GenesisAlloc) *world {
 	for _, key := range []*ecdsa.PrivateKey{payer, other} {
 		all[addressOf(key)] = types.Account{Balance: new(big.Int).Exp(big.NewInt(10), big.NewInt(24), nil)}
 	}
-	sim := simulated.NewBackend(all, func(_ *node.Config, e *ethconfig.Config) {
+	sim := simulated.NewBackend(all, func(n *node.Config, e *ethconfig.Config) {
+		if port != 0 {
+			n.HTTPHost, n.HTTPPort, n.HTTPModules = "127.0.0.1", port, []string{"eth"}
+		}
 		// The rules are a global of the library: change a copy. Without Amsterdam, Bogota makes a transfer to a new
 		// account cost 183,600 more gas.
 		rules := *e.Genesis.Config
@@ -245,7 +249,7 @@ func (w *world) pay(b batch) *types.Receipt {
 		b.value = b.sum()
 	}
 	if b.gas == 0 {
-		b.gas = txGas
+		b.gas = quorum.MaxTransactionGas
 	}
 	return w.send(b.key, &w.contract, b.value, b.gas, data)
 }
