@@ -24,7 +24,7 @@ func unbounded() map[string]string {
 		"alerts.kinds": closed, "alerts.bell": bell, "alerts.disk": bell, "pulse.last": closed,
 		"judge.bell": bell, "watcher.kick": bell, "Node.watchers": given,
 		"newest.raw": one, "heardBack.statement": one, "undecided.raw": one,
-		"watcher.sent": decisions, "watcher.odd": decisions, "flows.costs": decisions,
+		"watcher.sent": decisions, "watcher.odd": decisions, "watcher.lost": decisions, "flows.costs": decisions,
 		"Config.Invited": given, "membership.invited": given, "membership.left": "a committee", "membership.deletion": one,
 		"hidden.ids": log, "marks.differs": log,
 	}

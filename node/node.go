@@ -166,6 +166,7 @@ func (n *Node) wire(parts Parts) error {
 	for _, l := range n.genesis.Lanes {
 		n.watchers[l.Network] = &watcher{
 			n: n, lane: l, end: parts.Chains[l.Network], kick: make(chan struct{}, 1), sent: map[common.Hash]time.Time{}, odd: map[string]time.Time{},
+			lost: map[ledger.SlotKey]time.Time{},
 		}
 	}
 	n.alerts.pulse.expect(n.parts()...)

@@ -44,7 +44,7 @@ func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
 	})
 	switch {
 	case broken != nil:
-		c.trip("finality-broken", broken.Error())
+		c.trip(fuseFinality, broken.Error())
 	case ok && raw != nil:
 		c.publish(topicFacts, raw)
 		c.maybeSettle(slot.Key)

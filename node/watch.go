@@ -34,6 +34,10 @@ type watcher struct {
 	odd   map[string]time.Time      // since when this node sees what its decisions do not explain
 	after uint64
 
+	anchor anchor                       // the newest final block that was seen
+	lost   map[ledger.SlotKey]time.Time // when bytes were sent again that had been final
+	unread int                          // deposits that could not be looked at, in this round over all of them
+
 	undecided undecided // what was found at a nonce that no decision took
 
 	silent atomic.Bool // its endpoints gave no answer to the last look: nobody else needs to wait for them to find out
@@ -98,13 +102,13 @@ func (w *watcher) look(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.observe(ctx); err != nil {
+	// One answer that is not to be had must not hold up the rest: a row of the Relay can ask for any transaction.
+	err := w.observe(ctx)
+	err = errors.Join(err, w.deposits(ctx))
+	if !founded || ctx.Err() != nil {
 		return err
 	}
-	if err := w.deposits(ctx); err != nil || !founded {
-		return err
-	}
-	return w.conserve(ctx, key, seen) // last: an old receipt that is not to be had must not hold up what is paid now
+	return errors.Join(err, w.conserve(ctx, key, seen))
 }
 
 // survey reads what the VIEW says of the lane.
@@ -113,6 +117,9 @@ func (w *watcher) survey(ctx context.Context, key quorum.LaneKey) (chain.Survey,
 	var split *chain.Disagreement
 	w.silent.Store(err != nil && !errors.As(err, &split))
 	if err != nil {
+		return s, err
+	}
+	if err := w.firmly(ctx, key, s.Final); err != nil {
 		return s, err
 	}
 	view := quorum.LaneView{Lane: key, Block: s.Final.Number, Nonce: s.Nonce, Balance: s.Token, Gas: s.Gas, BaseFee: s.Final.BaseFee}
@@ -142,6 +149,7 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 	w.closed = w.closedAfter(key, w.closed)
 	if chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) == nil {
 		delete(w.odd, oddNonce)
+		clear(w.lost)
 		return nil
 	}
 	since, core, odd, closed := w.oddSince(oddNonce), w.n.core, false, w.closed
@@ -159,7 +167,9 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 		return errors.Join(asked, err)
 	}
 	if odd && final < w.lane.FirstNonce+settled {
-		// Endpoints that lag behind what is settled show an older chain: that is a reason to wait, not to halt.
+		// Endpoints that lag behind what is settled show an older chain: that is a reason to wait, not to halt. A chain that went
+		// back has halted this node before.
+		w.again(ctx, key, final, w.lane.FirstNonce+settled)
 		return fmt.Errorf("final nonce %d is below what is settled: the endpoints lag", final)
 	}
 	return nil
@@ -327,18 +337,34 @@ func (w *watcher) observe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, o := range all {
 		payment, err := paymentOf(w.n.network, o.value, w.n.genesis.Lanes)
 		if err != nil {
 			return err
 		}
 		look, err := chain.Observe(ctx, w.end, payment, o.track)
+		if errors.Is(err, chain.ErrUnexplained) {
+			w.unexplainedNonce(o.slot, err)
+		}
 		if err != nil {
-			return err
+			failed = errors.Join(failed, err)
+			continue
 		}
 		w.seen(o.slot, o.stage, look)
 	}
-	return nil
+	return failed
+}
+
+// unexplainedNonce halts this node when a decided nonce is used up by what is no transaction: the key authorised something, and it
+// was not this network.
+func (w *watcher) unexplainedNonce(slot ledger.Slot, why error) {
+	core, since := w.n.core, w.oddSince(slot.Key.String())
+	core.post(func() {
+		if core.caughtUp(since) {
+			core.trip("foreign-payment", fmt.Sprintf("%s: %v", slot.Key, why))
+		}
+	})
 }
 
 // seen records what the chain shows at a slot's nonce.
@@ -411,7 +437,8 @@ func (w *watcher) deposits(ctx context.Context) error {
 		}
 		found, err := chain.VerifyDeposit(ctx, w.end, chainLane(w.lane), e.Deposit.TxHash, e.Account, amount)
 		if err != nil {
-			return err
+			w.unreadDeposit(e, err)
+			continue
 		}
 		moved, err := w.prove(e, found)
 		if err != nil {
@@ -423,7 +450,32 @@ func (w *watcher) deposits(ctx context.Context) error {
 	if changed {
 		w.n.poke()
 	}
+	if w.after == 0 { // all of them were looked at
+		if w.unread == 0 {
+			w.n.alerts.recover(codeChainDown + w.lane.Network + depositKey)
+			w.n.alerts.recover(codeChainSplit + w.lane.Network + depositKey)
+		}
+		w.unread = 0
+	}
 	return nil
+}
+
+// depositKey sets the alert about deposits that cannot be read apart from the lane's own.
+const depositKey = "/deposit"
+
+// unreadDeposit calls people for one that the endpoints give no answer to; the others are looked at all the same.
+func (w *watcher) unreadDeposit(e ledger.Event, why error) {
+	if w.unread++; w.unread > 1 {
+		return
+	}
+	var split *chain.Disagreement
+	code := codeChainDown
+	if errors.As(why, &split) {
+		code = codeChainSplit
+	}
+	a := alertLane(code, w.lane.Network, fmt.Errorf("deposit of event %d: %w", e.ID, why))
+	a.Key += depositKey
+	w.n.alerts.raise(a)
 }
 
 func (w *watcher) prove(e ledger.Event, found chain.DepositFinding) (changed bool, err error) {
