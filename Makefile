@@ -54,9 +54,14 @@ N ?= 200
 crash:
 	go run ./cmd/devnet --kills $(N) --json
 
+# What signing, making and handing over a key cost above the bare library, what a silent member costs, and how long a vault takes to
+# open; an hour of a machine that has nothing else to do. Each of the five can be run alone.
 bench-sign:
 	go run ./cmd/bench sign
+	go run ./cmd/bench silent
+	go run ./cmd/bench keygen
 	go run ./cmd/bench reshare
+	go run ./cmd/bench unseal
 
 # schedules_rate: complete schedules of the agreement's simulator in a second, four members, one core. Then what decisions
 # cost: taken over by who was away, over loopback, and with a dead leader.

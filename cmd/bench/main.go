@@ -12,9 +12,9 @@ import (
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
-	verbs := map[string]func(context.Context) error{"sign": sign, "reshare": reshare, "devnet": processes, "idle": idle, "drift": drift, "replay": replay, "agreement": agreement}
+	verbs := map[string]func(context.Context) error{"sign": sign, "silent": silent, "keygen": keygen, "reshare": reshare, "unseal": unseal, "devnet": processes, "idle": idle, "drift": drift, "replay": replay, "agreement": agreement}
 	if len(args) != 1 || verbs[args[0]] == nil {
-		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, reshare, devnet, idle, drift, replay or agreement")
+		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, silent, keygen, reshare, unseal, devnet, idle, drift, replay or agreement")
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -28,19 +28,6 @@ func run(args []string) int {
 
 // attempts is how often a noisy measurement is made before its last figures stand as they are.
 const attempts = 3
-
-// sign compares one signature by 3 of 4 members, envelopes, guard and echo on, with the same by the bare library; both in
-// one process each, without a network.
-func sign(ctx context.Context) error {
-	bench, err := build(ctx, "./tss")
-	if err != nil {
-		return err
-	}
-	defer bench.close()
-	return untilQuiet(ctx, func(s side) (float64, error) { return bench.time(ctx, benchmarkOf[s]) }, func(m measured) {
-		fmt.Printf("sign_overhead_3of4 %.3f ratio\nsign_wall_3of4 %.3f s\n", m.ratio(), median(m.full))
-	})
-}
 
 // untilQuiet measures pairs until their noise is bearable, prints the last ones, and says when even these are noisy.
 func untilQuiet(ctx context.Context, time func(side) (float64, error), show func(measured)) error {
@@ -64,6 +51,3 @@ func untilQuiet(ctx context.Context, time func(side) (float64, error), show func
 }
 
 var errNoisy = errors.New("the figures are noisy: give the machine nothing else to do")
-
-// benchmarkOf names the two sides in package tss.
-var benchmarkOf = map[side]string{plain: "BenchmarkBareSign", full: "BenchmarkSign"}

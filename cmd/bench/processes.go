@@ -62,7 +62,7 @@ func processes(ctx context.Context) error {
 
 // bare adds one time of the bare library.
 func (b *testBinary) bare(ctx context.Context, to *[]float64) error {
-	seconds, err := b.time(ctx, benchmarkOf[plain])
+	seconds, err := b.time(ctx, "BenchmarkBareSign")
 	*to = append(*to, seconds)
 	return err
 }

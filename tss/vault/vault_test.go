@@ -76,7 +76,7 @@ var (
 	})
 )
 
-func testShare(t *testing.T, member int) *tss.KeyShare {
+func testShare(t testing.TB, member int) *tss.KeyShare {
 	t.Helper()
 	all, err := shares()
 	require.NoError(t, err)
@@ -90,7 +90,7 @@ func laterShare(t *testing.T) *tss.KeyShare {
 	return s
 }
 
-func testSet(t *testing.T, i int) *tss.PreParams {
+func testSet(t testing.TB, i int) *tss.PreParams {
 	t.Helper()
 	all, err := sets()
 	require.NoError(t, err)
