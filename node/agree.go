@@ -487,13 +487,17 @@ func (c *core) hearQC(raw []byte) {
 	}
 }
 
-// maybeBegin starts a height when there is something to decide: at once when it fills a batch, else after batch_wait.
+// maybeBegin starts a height when there is something to decide: at once when it fills a batch, else after batch_wait. While
+// that runs nothing is built but when a batch may have filled: what a thousand withdrawals cost to gather is not paid each tick.
 func (c *core) maybeBegin(now time.Time) {
 	if !c.votes() {
 		return
 	}
 	if c.fatal != nil || c.agree.Status().Step != agreement.StepWaiting {
 		c.tryBuild()
+		return
+	}
+	if waits := c.gathering(now); waits && len(c.pool.pay) < quorum.MaxItems {
 		return
 	}
 	b, ok := c.build()
@@ -504,11 +508,16 @@ func (c *core) maybeBegin(now time.Time) {
 	if c.certSeen.IsZero() {
 		c.certSeen = now
 	}
-	if len(b.Items) == 0 && b.Kind == batch.Payout && now.Sub(c.certSeen) < c.state.Policy.BatchWait {
+	if b.Kind == batch.Payout && !c.state.Full(b) && c.gathering(now) {
 		return
 	}
 	c.tellCarried(b)
 	c.step(agreement.Begin{})
+}
+
+// gathering reports whether what was seen to be decidable still waits for more to go with it.
+func (c *core) gathering(now time.Time) bool {
+	return !c.certSeen.IsZero() && now.Sub(c.certSeen) < c.state.Policy.BatchWait
 }
 
 // build makes the next value from what this node holds. A halted node builds no PAYOUT.

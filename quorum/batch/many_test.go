@@ -78,6 +78,7 @@ func TestABatchIsFilledOldestFirst(t *testing.T) {
 	all := queue(t, w, 10, 7, "native")
 	b := w.build(t, w.views(t, 0, has(w, coins(100))), all...)
 	require.Equal(t, count(12, 5), wids(b), "the oldest five, by wid")
+	require.True(t, w.s.Full(b))
 	require.EqualValues(t, 200_000+5*100_000, b.GasLimit)
 	value, _ := b.Value()
 	require.Equal(t, coins(10), value)
@@ -88,6 +89,7 @@ func TestABatchIsFilledOldestFirst(t *testing.T) {
 
 	b = w.build(t, w.views(t, 0, has(w, coins(100))), all...)
 	require.Equal(t, []uint64{10, 11}, wids(b), "the rest")
+	require.False(t, w.s.Full(b))
 	require.EqualValues(t, 400_000, b.GasLimit)
 	require.EqualValues(t, 6, b.Nonce)
 }

@@ -14,6 +14,12 @@ func (s *State) mostItems(lane quorum.Lane) int {
 	return int(s.Policy.Batches.Items(lane.Token != (common.Address{})))
 }
 
+// Full reports whether a batch holds as many items as one transaction of its lane pays.
+func (s *State) Full(b Batch) bool {
+	lane, ok := s.LaneOf(b.Lane)
+	return ok && len(b.Items) >= s.mostItems(lane)
+}
+
 // gasLimit is what the policy gives a transaction that pays n items. One alone is a plain transfer on every lane.
 func (s *State) gasLimit(lane quorum.LaneKey, n int) uint64 {
 	token := lane.Token != (common.Address{})
