@@ -56,7 +56,13 @@ func (c *Chain) execute(b *block, p pooled) bool {
 		return false
 	}
 
+	var batches *contract
+	var moved []chain.Payee
+	var logs []chain.Log
 	used, status, bind := c.call(b, p)
+	if p.tx.To == c.payout && c.payout != (common.Address{}) {
+		used, status, batches, moved, logs = c.batchOf(b, p)
+	}
 	var price, fee uint256.Int
 	price.Add(&b.header.BaseFee, &p.tx.Tip)
 	if price.Gt(&p.tx.FeeCap) {
@@ -82,10 +88,13 @@ func (c *Chain) execute(b *block, p pooled) bool {
 		to.balance.Add(&to.balance, &p.tx.Value)
 		b.after[p.tx.To] = to
 	}
+	if batches != nil {
+		c.deliver(b, batches, moved)
+	}
 
 	b.gasUsed += used
 	b.txs = append(b.txs, included{p, show(p), chain.Receipt{
-		TxHash: p.hash, BlockNumber: b.header.Number, Status: status, GasUsed: used, GasPrice: price,
+		TxHash: p.hash, BlockNumber: b.header.Number, Status: status, GasUsed: used, GasPrice: price, Logs: logs,
 	}})
 	return true
 }
@@ -97,6 +106,8 @@ func (c *Chain) call(b *block, p pooled) (used, status uint64, bind common.Addre
 	switch {
 	case c.reverting[p.tx.To]:
 		wanted, status = base+codeGas, 0
+	case c.burning[p.tx.To]:
+		wanted, status = p.tx.Gas, 0
 	case p.tx.To == c.benefit && c.benefit != (common.Address{}):
 		bind, status = c.bind(b, p)
 		wanted = base + bindGas

@@ -43,6 +43,7 @@ type Config struct {
 	Genesis uint64 // unix seconds of block 0; 0: now
 	BaseFee uint256.Int
 	Benefit common.Address // where the BenefitAddress contract is; zero: nowhere
+	Payout  common.Address // where the contract that pays batches is; zero: nowhere
 	Alloc   map[common.Address]uint256.Int
 }
 
@@ -51,6 +52,7 @@ type account struct {
 	nonce   uint64
 	balance uint256.Int
 	benefit common.Address
+	batches *contract // of the payout contract alone
 }
 
 // state is never changed once its block is sealed.
@@ -81,11 +83,13 @@ type pooled struct {
 type Chain struct {
 	chainID, depth uint64
 	benefit        common.Address
+	payout         common.Address
 
 	mu        sync.Mutex // guards all below
 	blocks    []*block   // the canonical chain
 	pool      []pooled
 	reverting map[common.Address]bool
+	burning   map[common.Address]bool
 	congested uint256.Int // the base fee of every block to come; zero: EIP-1559 says
 	seq       uint64
 	branch    uint64 // counts reorgs, so that blocks of two forks never have one hash
@@ -100,7 +104,8 @@ func New(cfg Config) (*Chain, error) {
 	if genesis == 0 {
 		genesis = uint64(time.Now().Unix())
 	}
-	c := &Chain{chainID: cfg.ChainID, depth: cfg.Depth, benefit: cfg.Benefit, reverting: make(map[common.Address]bool)}
+	c := &Chain{chainID: cfg.ChainID, depth: cfg.Depth, benefit: cfg.Benefit, payout: cfg.Payout,
+		reverting: make(map[common.Address]bool), burning: make(map[common.Address]bool)}
 
 	after := make(state, len(cfg.Alloc))
 	for addr, wei := range cfg.Alloc {
