@@ -25,6 +25,7 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newLedger,
 		newGovernance,
 		newMember,
+		newLane,
 		newPolicy,
 		newResolve,
 		newUnseal,

@@ -227,3 +227,22 @@ contract Trickster {
         if (paid || claimed) ++entries;
     }
 }
+
+/// A token that keeps a hundredth of everything.
+contract FeeToken {
+    mapping(address => uint256) public balanceOf;
+
+    constructor(address holder, uint256 supply) {
+        balanceOf[holder] = supply;
+    }
+
+    function allowance(address, address) external pure returns (uint256) {
+        return 0;
+    }
+
+    function transfer(address to, uint256 value) external returns (bool) {
+        balanceOf[msg.sender] -= value;
+        balanceOf[to] += value - value / 100;
+        return true;
+    }
+}
