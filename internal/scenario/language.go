@@ -35,6 +35,7 @@ func language() []command {
 	all = append(all, memberChanges()...)
 	all = append(all, chaos()...)
 	all = append(all, redelivery()...)
+	all = append(all, batches()...)
 	return append(all, expectations()...)
 }
 

@@ -241,6 +241,8 @@ type payment struct {
 	fee   uint256.Int
 	good  bool
 	theft bool // by somebody who has the whole key, as a test wanted
+	data  []byte
+	items []arrival // whom it pays; a failed transaction paid none of them
 }
 
 // payments reads a whole chain.
@@ -264,7 +266,10 @@ func (w *World) payments(end *memchain.Endpoint) ([]payment, error) {
 			if err != nil {
 				return nil, err
 			}
-			p := payment{to: tx.To, value: tx.Value, nonce: tx.Nonce, good: receipt.Status == 1, theft: slices.Contains(w.embezzled, tx.Hash)}
+			p := payment{to: tx.To, value: tx.Value, nonce: tx.Nonce, good: receipt.Status == 1, theft: slices.Contains(w.embezzled, tx.Hash), data: tx.Data}
+			if err := p.arrivals(w.Genesis.Lanes, receipt); err != nil {
+				return nil, err
+			}
 			p.fee.Mul(&receipt.GasPrice, uint256.NewInt(receipt.GasUsed))
 			out = append(out, p)
 		}
@@ -305,22 +310,18 @@ func (w *World) checkPayer(r *Report, disks []disk, got map[common.Address]*uint
 			continue
 		}
 		b, ok := byNonce[p.nonce]
-		if !ok || b.Items[0].Content.To != p.to || b.Items[0].Content.Amount != p.value {
+		if !ok || !w.renders(b, p) {
 			return broken("I10", "the payer sent %s wei to %s at nonce %d, which nobody decided", p.value.Dec(), p.to, p.nonce)
 		}
 		out.Add(&out, &p.fee)
 		if p.good {
-			r.Paid++
+			r.Paid += len(b.Items)
 			out.Add(&out, &p.value)
-			if len(b.Items[0].Cert.Votes) == 0 {
-				continue // paid on the operators' word, not on what custodians count
-			}
-			account := b.Items[0].Content.Account
-			if got[account] == nil {
-				got[account] = new(uint256.Int)
-			}
-			got[account].Add(got[account], &p.value)
+			credit(b, got)
 		}
+	}
+	if err := checkClaims(c, all); err != nil {
+		return err
 	}
 	left := c.Balance(w.payer)
 	if out.Add(&out, &left); out != funded {
@@ -356,7 +357,7 @@ func (w *World) Arrived(r *Request) error {
 		return err
 	}
 	for _, p := range all {
-		if p.good && p.to == r.User.To && p.value.ToBig().Cmp(r.Amount) == 0 {
+		if p.good && slices.ContainsFunc(p.items, func(a arrival) bool { return !a.owed && a.To == r.User.To && a.Amount.ToBig().Cmp(r.Amount) == 0 }) {
 			return nil
 		}
 	}

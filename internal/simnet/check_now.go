@@ -74,19 +74,21 @@ func (w *World) answered(all []payment, network string, got map[common.Address]*
 		if p.theft {
 			continue
 		}
-		key := fmt.Sprint(p.to, p.value.ToBig())
-		if len(open[key]) == 0 {
-			return broken("I8", "the payer sent %s wei to %s at nonce %d: nobody asked for that, or got it before", p.value.Dec(), p.to, p.nonce)
+		for _, a := range p.items {
+			key := fmt.Sprint(a.To, a.Amount.ToBig())
+			if len(open[key]) == 0 {
+				return broken("I8", "the payer sent %s wei to %s at nonce %d: nobody asked for that, or got it before", a.Amount.Dec(), a.To, p.nonce)
+			}
+			r := open[key][0]
+			if !p.good {
+				continue
+			}
+			open[key] = open[key][1:]
+			if got[r.User.Address] == nil {
+				got[r.User.Address] = new(big.Int)
+			}
+			got[r.User.Address].Add(got[r.User.Address], r.Amount)
 		}
-		r := open[key][0]
-		if !p.good {
-			continue
-		}
-		open[key] = open[key][1:]
-		if got[r.User.Address] == nil {
-			got[r.User.Address] = new(big.Int)
-		}
-		got[r.User.Address].Add(got[r.User.Address], r.Amount)
 	}
 	return nil
 }

@@ -63,12 +63,12 @@ func DefaultPolicy() map[string]string {
 }
 
 // policySections are the tables of the policy file that a world may fill, with keys such as "watch.logs_max".
-var policySections = map[string]bool{"max_per_event": true, "limits": true, "shares": true, "watch": true, "settlement": true}
+var policySections = map[string]bool{"max_per_event": true, "limits": true, "shares": true, "watch": true, "settlement": true, "batch": true}
 
 // policyValue writes a value as its table wants it: lists and truth as they are, counts bare, everything else as text.
 func policyValue(section, v string) string {
 	_, err := strconv.ParseUint(v, 10, 64)
-	if strings.HasPrefix(v, "[") || v == "true" || v == "false" || (err == nil && (section == "watch" || section == "shares")) {
+	if strings.HasPrefix(v, "[") || v == "true" || v == "false" || (err == nil && (section == "watch" || section == "shares" || section == "batch")) {
 		return v
 	}
 	return strconv.Quote(v)
@@ -140,6 +140,9 @@ func newGenesis(cfg Config, keys []*ecdsa.PrivateKey) (quorum.Genesis, error) {
 			Network: Network, ChainID: chainID, Way: quorum.WaySingle, DepositAddress: place("deposit"),
 			BenefitContract: place("benefit contract"), Finality: cfg.Finality, MinEndpoints: uint64(max(1, cfg.Endpoints)),
 		}},
+	}
+	if cfg.Batches {
+		g.Lanes[0].Way, g.Lanes[0].Contract = quorum.WayBatch, place("payout contract")
 	}
 	if cfg.OtherLane {
 		g.Lanes = append(g.Lanes, otherGenesis(cfg.Finality))

@@ -45,6 +45,8 @@ type Config struct {
 	Endpoints int
 	// OtherLane gives the world a second chain and a lane on it, which lives while the first one does not.
 	OtherLane bool
+	// Batches makes the first lane pay many withdrawals by one transaction, through a contract on the chain.
+	Batches bool
 	// Shares makes custodians sign with their real shares, which takes a second of computing for each signature. Otherwise
 	// signing is ideal: see doc.go.
 	Shares bool
@@ -190,6 +192,7 @@ func (w *World) openChain() (err error) {
 	w.funded = *uint256.MustFromBig(wei)
 	w.Chain, err = memchain.New(memchain.Config{
 		ChainID: chainID, Depth: w.cfg.Finality, BaseFee: *uint256.NewInt(1_000_000_000), Benefit: w.Genesis.Lanes[0].BenefitContract,
+		Payout: w.Genesis.Lanes[0].Contract,
 		Alloc: map[common.Address]uint256.Int{w.payer: w.funded},
 	})
 	if err == nil {
