@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants reshare matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-idle bench-replay bench-drift contract gas ci
+.PHONY: test race lint build generate mutants reshare matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-idle bench-replay bench-drift contract contract-mutants gas ci
 
 test:
 	go test ./...
@@ -104,6 +104,10 @@ contract:
 	cd chain/payout && NODE_PATH=$(SOLC)/node_modules node compile.js
 	go test ./chain/payout -run TestBinding -update
 	SOLC_MODULES=$(SOLC)/node_modules go test ./chain/payout -run 'Bytecode|Binding|SameBytes' -count 1 -v
+
+# Each rule of the contract broken once: minutes. Run `make contract` before, which fetches the compiler.
+contract-mutants:
+	SOLC_MODULES=$(SOLC)/node_modules go test ./chain/payout -run TestMutants -mutants -timeout 2h -v
 
 # What a payout costs in gas, one or many in a batch.
 gas:

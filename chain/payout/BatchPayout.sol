@@ -90,7 +90,7 @@ contract BatchPayout {
         begin(batchId, recipients.length, amounts.length);
 
         bytes memory data = transferFrom();
-        uint256 funds = IERC20(token).balanceOf(msg.sender);
+        uint256 funds = IERC20(token).balanceOf(msg.sender); // reverts where there is no token
         uint256 total;
         uint256 failed;
         for (uint256 i; i < recipients.length; ++i) {
@@ -153,15 +153,11 @@ contract BatchPayout {
         return data;
     }
 
-    /// A token succeeds that answers true, or has code and answers nothing. What it answers beyond a word is not copied.
+    /// A token succeeds that answers true, or nothing. What it answers beyond a word is not copied.
     function callToken(address token, bytes memory data, uint256 limit) private returns (bool ok) {
         assembly ("memory-safe") {
             ok := call(limit, token, 0, add(data, 32), mload(data), 0, 32)
-            if ok {
-                switch returndatasize()
-                case 0 { ok := gt(extcodesize(token), 0) }
-                default { ok := and(gt(returndatasize(), 31), eq(mload(0), 1)) }
-            }
+            ok := and(ok, or(iszero(returndatasize()), and(gt(returndatasize(), 31), eq(mload(0), 1))))
         }
     }
 

@@ -59,7 +59,7 @@ func readSettings(t *testing.T) settings {
 	return s
 }
 
-func read(t *testing.T, path ...string) []byte {
+func read(t testing.TB, path ...string) []byte {
 	b, err := os.ReadFile(filepath.Join(path...))
 	require.NoError(t, err)
 	return b
@@ -129,15 +129,8 @@ func ipfs(file []byte) []byte {
 
 // With the compiler: the same source and settings give the same bytes.
 func TestCompilesToTheSameBytes(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil || *compiler == "" {
-		t.Skip("needs node, and SOLC_MODULES or -solc naming a node_modules folder with solc: `make contract` compiles again")
-	}
 	out := t.TempDir()
-	cmd := exec.Command(node, "compile.js", out)
-	cmd.Env = append(os.Environ(), "NODE_PATH="+*compiler)
-	log, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", log)
+	compile(t, out)
 	compared := 0
 	require.NoError(t, filepath.WalkDir(out, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -150,4 +143,16 @@ func TestCompilesToTheSameBytes(t *testing.T) {
 		return nil
 	}))
 	require.Equal(t, 9, compared)
+}
+
+// compile runs compile.js, or skips the test where the compiler is missing.
+func compile(t *testing.T, args ...string) {
+	node, err := exec.LookPath("node")
+	if err != nil || *compiler == "" {
+		t.Skip("needs node, and SOLC_MODULES or -solc naming a node_modules folder with solc: `make contract` compiles again")
+	}
+	cmd := exec.Command(node, append([]string{"compile.js"}, args...)...)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+*compiler)
+	log, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", log)
 }

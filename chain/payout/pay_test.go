@@ -224,7 +224,7 @@ func TestTooLittleGasRevertsTheWholeBatch(t *testing.T) {
 }
 
 // sweep pays a batch under every gas limit between two, in steps that meet no other rhythm, and near the one where the
-// first succeeds in steps of 64.
+// first succeeds in steps of 97.
 func (w *world) sweep(b batch, failures []uint64, from, to uint64) {
 	w.t.Helper()
 	n, first, last := 0, uint64(0), uint64(0)
@@ -244,12 +244,12 @@ func (w *world) sweep(b batch, failures []uint64, from, to uint64) {
 			first = gas
 		}
 	}
-	for gas := from; gas <= to; gas += 2_713 {
+	for gas := from; gas <= to; gas += 4_001 {
 		try(gas)
 	}
 	require.NotZero(w.t, first, "some batch was paid")
 	require.Greater(w.t, last, from, "some batch was not")
-	for gas := first - 2_713 - 2_000; gas < first+2_000; gas += 64 {
+	for gas := first - 4_001 - 2_000; gas < first+2_000; gas += 97 {
 		try(gas)
 	}
 	try(to)

@@ -117,6 +117,10 @@ func newWorldAt(t testing.TB, alloc types.GenesisAlloc, port int) *world {
 	for _, h := range readHelpers(t) {
 		w.helpers[h.Name] = h
 	}
+	if *mutated != "" {
+		w.contract = w.create(common.FromHex(string(bytes.TrimSpace(read(w.t, *mutated)))))
+		return w
+	}
 	w.contract = w.create(payout.CreationCode())
 	standing, err := w.client.CodeAt(context.Background(), w.contract, nil)
 	require.NoError(t, err)

@@ -129,7 +129,7 @@ contract Trickster {
         Burns, // all gas
         Bombs, // returns as much as it can
         Two, // returns 2
-        Short, // moves and returns one byte
+        Short, // moves and returns one byte, a zero
         Reenters, // enters the payout contract again
         Lies, // returns true, moves nothing
         Needy // wants all the gas that an item has
@@ -210,7 +210,7 @@ contract Trickster {
                 return(0, 32)
             }
             case 10 {
-                mstore(0, not(0))
+                mstore(0, 0)
                 return(0, 1)
             }
         }
