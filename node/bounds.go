@@ -56,7 +56,8 @@ func (c *core) bounds() []quorum.Bound {
 	if f := c.ceremony; f != nil {
 		calls, standings, canaries, joined = len(f.calls), len(f.standings), len(f.canaries), len(f.joined)
 	}
-	out = append(out, by("ceremony.calls", calls), by("ceremony.standings", standings), by("ceremony.canaries", canaries), by("attempted.joined", joined), by("membership.linked", len(c.members.linked)))
+	out = append(out, by("ceremony.calls", calls), by("ceremony.standings", standings), by("ceremony.canaries", canaries), by("attempted.joined", joined), by("membership.linked", len(c.members.linked)),
+		quorum.Bound{Name: "membership.made", Held: len(c.members.made), Most: maxMade})
 	if c.signer != nil {
 		out = append(append(out, by("signer.convicted", len(c.signer.convicted))), c.signer.attempts.Bounds()...)
 	}

@@ -13,7 +13,7 @@ func (f *ceremony) reshare(c *core, session common.Hash, pre *tss.PreParams) fun
 		Session: session, Public: c.state.Key,
 		OldEpoch: old.Epoch, OldMembers: old.IDs(), OldThreshold: old.Q(), Dealers: f.dealers(c),
 		Epoch: f.target.Epoch, Members: ids, Threshold: ids.Q(),
-		PreParams: pre, RoundTimeout: keygenRound, Save: c.vault.SaveShare, Progress: f.progress(c),
+		PreParams: pre, RoundTimeout: keygenRound, Save: f.saving(c), Progress: f.progress(c),
 	}
 	if c.signer != nil {
 		req.Share = c.signer.share

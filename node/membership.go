@@ -39,6 +39,7 @@ type membership struct {
 	asking     bool // for past outcomes
 	turn       int  // whom to ask next
 	deleting   bool
+	made       []made // shares of changes that are not decided
 	deletion   []byte // this node's own word that it destroyed its old share
 }
 
@@ -167,6 +168,7 @@ func (c *core) tickMembership(now time.Time) {
 	if !now.Before(m.nextLook) {
 		m.nextLook = now.Add(followEvery)
 		c.followChange(now)
+		c.dropVoid()
 	}
 	if !c.member() && !now.Before(m.nextProbe) {
 		m.nextProbe = now.Add(probeEvery)
@@ -179,7 +181,7 @@ func (c *core) tickMembership(now time.Time) {
 }
 
 // followChange begins, goes on with, or gives up the change of members that operators signed for. What was made for another one
-// stays in the vault until a decision: it may have been put to the vote already.
+// stays in the vault until a decision makes it void: it may have been put to the vote already.
 func (c *core) followChange(now time.Time) {
 	if !c.state.Founded() {
 		return
