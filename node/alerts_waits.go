@@ -38,7 +38,8 @@ type wait struct {
 func waits() []wait {
 	return []wait{
 		{codeQuorumLost, budgetQuorum, func(s Status) (string, string) {
-			if up := upIn(s); up < s.Quorum {
+			// Nobody keeps a connection with who is no member, and it decides nothing: another word says that it is out.
+			if up := upIn(s); s.Member && up < s.Quorum {
 				return "members", fmt.Sprintf("%d of %d members are connected, %d are needed; away: %s", up, len(s.Members), s.Quorum, awayIn(s))
 			}
 			return "", ""

@@ -66,7 +66,7 @@ func TestAPartThatNeverMovedIsMissed(t *testing.T) {
 // TestEveryWaitHasAReasonAndABudget: shown by status at once, an alert after its budget, and over with its cause.
 func TestEveryWaitHasAReasonAndABudget(t *testing.T) {
 	idle := func() Status {
-		s := Status{Quorum: 3, Round: RoundStatus{Step: "waiting"}}
+		s := Status{Member: true, Quorum: 3, Round: RoundStatus{Step: "waiting"}}
 		for i := range 4 {
 			s.Members = append(s.Members, MemberStatus{Name: fmt.Sprint("m", i), Connected: true})
 		}

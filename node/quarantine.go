@@ -106,7 +106,7 @@ func (c *core) tickQuestion(now time.Time) {
 	}
 	c.settleQuestion()
 	c.followWord(now)
-	if q.closed && len(q.answers) < c.needed() && now.Sub(q.since) >= unansweredAfter {
+	if c.member() && q.closed && len(q.answers) < c.needed() && now.Sub(q.since) >= unansweredAfter {
 		c.alerts.ensure(alertUnanswered(len(q.answers), c.needed()))
 	}
 	if q.twinOfRecord && !q.closed {

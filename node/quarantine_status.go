@@ -72,7 +72,7 @@ func (s *SilenceStatus) reasons(of Status) (out []Reason) {
 	if s == nil {
 		return nil
 	}
-	if s.Asking {
+	if s.Asking && !of.Removed { // who is out says that, and is answered by nobody
 		out = append(out, Reason{Code: reasonAsking, Since: &s.Since,
 			Text: fmt.Sprintf("nothing new is signed: %d of %d other members have said how far this node has spoken", s.Answers, s.Needed),
 			Hint: "it goes on by itself when they are online; " + memberNames(s.Silent, of.Members)})

@@ -30,7 +30,33 @@ func memberChanges() []command {
 		}},
 	}
 	all = append(all, expectation("epoch N of LIST on WHO…", (*player).rules)...)
+	all = append(all, expectation("no link with N on WHO…", (*player).unlinked)...)
 	return append(all, expectation("change lacks N on WHO…", (*player).lacks)...)
+}
+
+// unlinked: neither side of a connection has it.
+func (p *player) unlinked(a args) error {
+	n, err := a.number("N")
+	if err != nil {
+		return err
+	}
+	out, err := p.w.Custodian(n)
+	if err != nil {
+		return err
+	}
+	for _, peer := range out.Node.Peers() {
+		if peer.Connected && peer.Address != out.Address {
+			return fmt.Errorf("%d is connected with %s", n, peer.Address)
+		}
+	}
+	return p.each(a, func(c *simnet.Custodian) error {
+		for _, peer := range c.Node.Peers() {
+			if peer.Connected && peer.Address == out.Address {
+				return fmt.Errorf("%s is connected with it", c.Name)
+			}
+		}
+		return nil
+	})
 }
 
 // rules: an epoch's members, its shares, and no ceremony that goes on.

@@ -143,7 +143,7 @@ Each failure is one line on stderr and, where something can be done, a line that
 |---|---|---|
 | 0 | done | |
 | 1 | failed | no node answers; the disk is full; the node says that what was asked for is unknown |
-| 2 | usage or configuration: the same again fails again | a wrong flag; a wrong password; a key file that others can read; "the database is in use by another process", when a second process is started on one home: the first one goes on, untouched |
+| 2 | usage or configuration: the same again fails again | a wrong flag; a wrong password; a key file that others can read; "in use by another process", when a second process is started on one home: the first one goes on, untouched |
 | 3 | refused by a rule or for want of a quorum | signatures are missing; f+1 members have halted; the books are unsound |
 | 4 | sealed | the vault is locked out after wrong passwords |
 `
