@@ -55,7 +55,8 @@ func haltKey(signer common.Address, counter uint64) []byte { return join(signer[
 
 // TripFuse stops this node: from the commit on it gives no verdict and no READY and joins no signing session, across
 // restarts. It signs and returns the HALT. A fuse that is blown already, for the same scope and code, returns those bytes.
-// While nothing may be signed there are no bytes: the fuse stands, and is to be tripped again when the node speaks.
+// While nothing may be signed, by a node that asks or that is no member, there are no bytes: the fuse stands, and is to be tripped
+// again when the node speaks.
 func (tx *Tx) TripFuse(body quorum.Halt, sign func(quorum.Halt) (quorum.Signed[quorum.Halt], error)) ([]byte, error) {
 	if err := body.Check(); err != nil {
 		return nil, fmt.Errorf("halt: %w", err)
@@ -65,11 +66,11 @@ func (tx *Tx) TripFuse(body quorum.Halt, sign func(quorum.Halt) (quorum.Signed[q
 		return nil, err
 	}
 	for _, h := range own {
-		if sameFuse(h.Halt, body) && (len(h.Raw) > 0 || errors.Is(tx.MaySpeak(), ErrAsking)) {
+		if sameFuse(h.Halt, body) && (len(h.Raw) > 0 || tx.MaySpeak() != nil) {
 			return h.Raw, nil
 		}
 	}
-	if errors.Is(tx.MaySpeak(), ErrAsking) {
+	if tx.MaySpeak() != nil { // asking, or no member yet, or none any more
 		return nil, tx.postpone(body)
 	}
 	// The own record is found by bucketHalts; the counter alone is its index.

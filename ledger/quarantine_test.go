@@ -42,10 +42,17 @@ func TestHeldNothingNewIsSigned(t *testing.T) {
 	p.update(p.cast(vote(2, 0, quorum.Precommit, 1)))
 }
 
-// TestAFuseBlowsWhileHeld: it stands at once, across a restart too, and is signed when the node speaks again.
-func TestAFuseBlowsWhileHeld(t *testing.T) {
+// It stands at once, across a restart too, and is signed when the node speaks again.
+func TestAFuseBlowsWhileHeld(t *testing.T) { blowsUnheard(t, (*Ledger).Hold) }
+
+// A custodian that was not taken in yet, or has left, stops itself all the same.
+func TestAFuseBlowsOutsideTheCommittee(t *testing.T) {
+	blowsUnheard(t, func(l *Ledger) { l.SetMember(false) })
+}
+
+func blowsUnheard(t *testing.T, silence func(*Ledger)) {
 	p := newProtoNet(t, 4)
-	p.l.Hold()
+	silence(p.l)
 	body := quorum.Halt{Epoch: 1, Scope: quorum.ScopeAll, Code: "operator", Reason: "why", Time: 1}
 	trip := func(tx *Tx) (raw []byte, err error) {
 		return tx.TripFuse(body, func(b quorum.Halt) (quorum.Signed[quorum.Halt], error) {

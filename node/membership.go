@@ -27,6 +27,7 @@ const (
 
 // membership is what the core knows of who is linked with whom beyond the committee in force.
 type membership struct {
+	outside bool            // this node is no member, or was none before the decision that is being followed
 	invited []quorum.Member // by whom this node was asked to join: members later than the genesis document's
 
 	linked     map[common.Address]common.Hash // by digest of the record, as the wire was told last
@@ -59,6 +60,10 @@ func (c *core) settleMembership() {
 	} else if c.ruledBefore() {
 		c.alerts.ensure(alertRemoved(c.state.Roster.Epoch))
 	}
+	if c.members.outside && c.member() {
+		c.tripPostponed() // a fuse that blew before the others would hear of it
+	}
+	c.members.outside = !c.member()
 }
 
 // ruledBefore reports whether this node was a member of an earlier epoch.
