@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/big"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -43,68 +42,38 @@ func (n *Network) settledBalances(ctx context.Context) error {
 	}
 }
 
-// paidRight checks each payment's transaction and the payer's balance on the chain.
+// paidRight checks each payment's transaction and the payer's balances on the chain.
 func (n *Network) paidRight(ctx context.Context, p progress) error {
 	client, err := ethclient.DialContext(ctx, n.chainURL)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	spent, seen := new(big.Int), map[common.Hash]uint64{}
+	groups := map[common.Hash][]node.WithdrawalView{}
 	for _, w := range p.all {
-		if w.Tx == nil {
-			continue
+		if w.Tx != nil {
+			groups[*w.Tx] = append(groups[*w.Tx], w)
 		}
-		if other, twice := seen[*w.Tx]; twice {
-			return fmt.Errorf("withdrawals %d and %d claim one transaction", other, w.ID)
-		}
-		seen[*w.Tx] = w.ID
-		cost, err := checkPayment(ctx, client, w)
+	}
+	var all cost
+	for hash, paid := range groups {
+		c, err := n.checkTransaction(ctx, client, hash, paid)
 		if err != nil {
-			return fmt.Errorf("withdrawal %d: %w", w.ID, err)
+			return fmt.Errorf("transaction %s: %w", hash, err)
 		}
-		spent.Add(spent, cost)
+		all.add(c)
 	}
 	nonce, err := client.NonceAt(ctx, n.payer, nil)
 	if err != nil {
 		return err
 	}
-	if int(nonce) != len(seen) {
-		return fmt.Errorf("the payer sent %d transactions, %d withdrawals were paid", nonce, len(seen))
+	if int(nonce) != len(groups) {
+		return fmt.Errorf("the payer sent %d transactions, withdrawals were paid by %d", nonce, len(groups))
 	}
 	if n.world.chain == nil {
 		return nil
 	}
-	left, err := client.BalanceAt(ctx, n.payer, nil)
-	if err != nil {
-		return err
-	}
-	if want := new(big.Int).Sub(coins(payerFunds), spent); left.Cmp(want) != 0 {
-		return fmt.Errorf("the payer has %s wei, the books leave %s", left, want)
-	}
-	return nil
-}
-
-// checkPayment compares one transaction with its withdrawal and returns all that it took from the payer.
-func checkPayment(ctx context.Context, client *ethclient.Client, w node.WithdrawalView) (*big.Int, error) {
-	tx, pending, err := client.TransactionByHash(ctx, *w.Tx)
-	if err != nil {
-		return nil, err
-	}
-	receipt, err := client.TransactionReceipt(ctx, *w.Tx)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case pending || receipt.Status != 1:
-		return nil, errors.New("the transaction did not succeed")
-	case tx.To() == nil || *tx.To() != w.To:
-		return nil, errors.New("the transaction pays somebody else")
-	case tx.Value().String() != w.Amount:
-		return nil, fmt.Errorf("the transaction pays %s wei, owed is %s", tx.Value(), w.Amount)
-	}
-	gas := new(big.Int).Mul(receipt.EffectiveGasPrice, new(big.Int).SetUint64(receipt.GasUsed))
-	return gas.Add(gas, tx.Value()), nil
+	return n.leftRight(ctx, client, all)
 }
 
 // requested checks that what users asked for is what was paid, where it had to go.
@@ -117,7 +86,7 @@ func (n *Network) requested(p progress) error {
 	}
 	for _, r := range n.requests {
 		w, ok := paid[r.id]
-		if !ok || w.Outcome != "paid" || w.To != r.to || w.Account != r.user || w.Amount != r.amount.String() {
+		if !ok || w.Outcome != "paid" || w.Network != r.lane || w.To != r.to || w.Account != r.user || w.Amount != r.amount.String() {
 			return fmt.Errorf("withdrawal %d of %s to %s is not what was paid", r.id, r.user, r.to)
 		}
 	}

@@ -122,7 +122,7 @@ func (n *Network) initHome(ctx context.Context, i int, c *custodian, relayKey st
 	cfg.Relay.URL = pick(n.o.Relays, i, n.world.relay)
 	cfg.Relay.Poll = config.Duration(500 * time.Millisecond)
 	cfg.API.Listen = strings.TrimPrefix(c.api, "http://")
-	cfg.Lanes = []config.Lane{{Network: n.o.Network, Endpoints: []string{pick(n.o.RPCs, i, n.chainURL)}}}
+	cfg.Lanes = n.endpoints(i)
 	if err := config.Replace(filepath.Join(c.home, config.FileName), config.Write(cfg), 0o600); err != nil {
 		return err
 	}
@@ -151,15 +151,10 @@ func pick(urls []string, i int, own string) string {
 // found makes the genesis document and lets every operator join and sign it.
 func (n *Network) found(ctx context.Context) error {
 	lanes, policy, genesis := filepath.Join(n.dir, "lanes.toml"), filepath.Join(n.dir, "policy.toml"), filepath.Join(n.dir, "genesis.json")
-	lane := fmt.Sprintf("[[lane]]\nnetwork = %q\nchain_id = %d\ndeposit_address = %q\nfinality = %d\nmin_endpoints = 1\n",
-		n.o.Network, n.chainID, n.world.deposit, finalDepth)
-	if n.world.benefit != (common.Address{}) {
-		lane += fmt.Sprintf("benefit_contract = %q\n", n.world.benefit)
-	}
-	if err := os.WriteFile(lanes, []byte(lane), 0o600); err != nil {
+	if err := os.WriteFile(lanes, []byte(n.laneFile()), 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(policy, []byte(policyFile(n.o.Network, defaultTariff())), 0o600); err != nil {
+	if err := os.WriteFile(policy, []byte(policyFile(n.o.networks(), defaultTariff())), 0o600); err != nil {
 		return err
 	}
 	var records []string

@@ -190,7 +190,7 @@ func (n *Network) begin(ctx context.Context) error {
 	return n.launch()
 }
 
-// openChain learns the chain's id, and deploys the benefit contract on an own chain.
+// openChain learns the chain's id, and deploys the contracts on an own chain.
 func (n *Network) openChain(ctx context.Context) error {
 	if n.world.chain == nil {
 		n.chainURL = n.o.RPCs[0]
@@ -212,11 +212,9 @@ func (n *Network) openChain(ctx context.Context) error {
 		return err
 	}
 	defer faucet.Close()
-	contract, _, err := faucet.DeployBenefit(ctx)
-	if err != nil {
-		return fmt.Errorf("deploy the benefit contract: %w", err)
+	if err := n.deploy(ctx, faucet); err != nil {
+		return err
 	}
-	n.world.benefit = contract
 	_, err = n.world.chain.Commit()
 	return err
 }
@@ -276,6 +274,9 @@ func (n *Network) fund(ctx context.Context) error {
 	}
 	defer wallet.Close()
 	tx, err := wallet.Transfer(ctx, n.payer, *uint256.MustFromBig(amount))
+	if err == nil && n.world.token != (common.Address{}) {
+		tx, err = n.fundTokens(ctx, wallet)
+	}
 	if err != nil {
 		return err
 	}

@@ -25,10 +25,10 @@ func defaultTariff() tariff {
 	return tariff{fixed: 1, minimum: 4, tiers: []relaysim.Tier{{Min: 0, Ratio: 0.01}, {Min: 1000, Ratio: 0.005}}}
 }
 
-// policyFile is the devnet's policy for one network.
-func policyFile(network string, t tariff) string {
+// policyFile is the devnet's policy for its networks.
+func policyFile(networks []string, t tariff) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `# Policy of a development network.
+	b.WriteString(`# Policy of a development network.
 version = 1
 gap_grace = "60s"
 uncovered_max = "1000000000000000000000"
@@ -45,14 +45,12 @@ cap_percent = 400
 ceiling = "1000000000000"
 gas_limit = 60000
 token_gas_limit = 120000
-
-[[tariff]]
-network = %q
-fixed = "%s"
-minimum = "%s"
-`, network, coins(int64(t.fixed)), coins(int64(t.minimum)))
-	for _, tier := range t.tiers {
-		fmt.Fprintf(&b, "[[tariff.tiers]]\nfrom = \"%s\"\nratio = \"%v\"\n", coins(int64(tier.Min)), tier.Ratio)
+`)
+	for _, network := range networks {
+		fmt.Fprintf(&b, "\n[[tariff]]\nnetwork = %q\nfixed = \"%s\"\nminimum = \"%s\"\n", network, coins(int64(t.fixed)), coins(int64(t.minimum)))
+		for _, tier := range t.tiers {
+			fmt.Fprintf(&b, "[[tariff.tiers]]\nfrom = \"%s\"\nratio = \"%v\"\n", coins(int64(tier.Min)), tier.Ratio)
+		}
 	}
 	return b.String()
 }

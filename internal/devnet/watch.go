@@ -150,7 +150,9 @@ func (n *Network) look(ctx context.Context) (progress, error) {
 // show draws the view: the whole table on a terminal, a line when something changed elsewhere.
 func (n *Network) show(p progress) {
 	if !n.o.Terminal || n.o.JSON {
-		line := fmt.Sprintf("%4.0f s  seen %d  paid %d  fulfilled %d", time.Since(n.began).Seconds(), len(p.all), p.paid, p.fulfilled)
+		rows := p.slots()
+		line := fmt.Sprintf("%4.0f s  seen %d  paid %d  fulfilled %d  in %d transactions, the largest of %d", time.Since(n.began).Seconds(), len(p.all),
+			p.paid, p.fulfilled, len(rows), largest(rows))
 		if key := fmt.Sprint(len(p.all), p.paid, p.fulfilled); key != n.lastLine {
 			n.lastLine = key
 			n.say("%s", line)
@@ -173,15 +175,13 @@ func (n *Network) table(p progress) string {
 			}
 		}
 		sort.Strings(by)
-		height, tx := "", ""
+		height := ""
 		if v.Height != nil {
 			height = fmt.Sprint(*v.Height)
 		}
-		if v.Tx != nil {
-			tx = v.Tx.Hex()[:18] + "…"
-		}
-		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, inCoins(v.Amount), v.To.Hex()[:12]+"…", v.Stage, strings.Join(by, " "), height, tx)
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, inCoins(v.Amount), v.To.Hex()[:12]+"…", v.Stage, strings.Join(by, " "), height, shortTx(v))
 	}
+	writeSlots(w, p.slots())
 	_ = w.Flush()
 	_, _ = fmt.Fprintf(&b, "\n%.0f s: %d seen, %d paid, %d fulfilled; payer %s; status at %s\n",
 		time.Since(n.began).Seconds(), len(p.all), p.paid, p.fulfilled, n.payer, n.custodians[0].api)
@@ -211,6 +211,8 @@ type Report struct {
 	Paid        int              `json:"paid"`
 	Fulfilled   int              `json:"fulfilled"`
 	Payer       string           `json:"payer"`
+	Payments    int              `json:"payments"`      // transactions that paid them
+	Largest     int              `json:"largest_batch"` // withdrawals in the fullest of them
 	Signatures  int              `json:"signatures"`
 	Seconds     float64          `json:"seconds"`
 	Keygen      float64          `json:"keygen_seconds"`
@@ -238,7 +240,7 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 	}
 	r := Report{
 		Nodes: n.o.Nodes, Quorum: len(n.genesis.Members)*2/3 + 1, Withdrawals: n.wanted(), Paid: p.paid, Fulfilled: p.fulfilled,
-		Payer: n.payer.Hex(), Signatures: signatures, Seconds: round(time.Since(n.began)), Keygen: round(n.keygen), First: round(n.firstPaid),
+		Payer: n.payer.Hex(), Payments: len(p.slots()), Largest: largest(p.slots()), Signatures: signatures, Seconds: round(time.Since(n.began)), Keygen: round(n.keygen), First: round(n.firstPaid),
 		Latency: n.latency(), CPU: n.cpu(p.paid), Session: n.sessions(ctx), Conserved: conserved == nil, Dashboard: n.custodians[0].api,
 	}
 	if n.o.Scenario == ScenarioLiar {

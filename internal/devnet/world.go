@@ -32,6 +32,8 @@ type world struct {
 	fee     common.Address
 	dao     common.Address
 	benefit common.Address
+	payout  common.Address // zero with --rpc
+	token   common.Address // zero unless users are simulated
 	pace    func(ctx context.Context, asked int) error // nil: at once
 
 	mu    sync.Mutex // guards bound
@@ -63,7 +65,7 @@ func openWorld(ctx context.Context, o Options) (*world, error) {
 		}
 	}
 	if len(o.Relays) == 0 {
-		if err := w.openRelay(); err != nil {
+		if err := w.openRelay(o.relayNetworks()); err != nil {
 			return nil, errors.Join(fmt.Errorf("start relay: %w", err), w.close())
 		}
 	}
@@ -71,15 +73,14 @@ func openWorld(ctx context.Context, o Options) (*world, error) {
 }
 
 // openRelay serves the simulated Relay on loopback.
-func (w *world) openRelay() error {
+func (w *world) openRelay(networks []relaysim.Network) error {
 	var err error
 	if w.apiKey, err = crypto.GenerateKey(); err != nil {
 		return err
 	}
-	t := defaultTariff()
 	w.sim, err = relaysim.New(relaysim.Config{
 		Seed: uint64(time.Now().UnixNano()), APIKey: crypto.PubkeyToAddress(w.apiKey.PublicKey), FeeAddress: w.fee, DaoAddress: w.dao,
-		Networks:  []relaysim.Network{{Name: w.network, TokenType: "native", Fee: t.fixed, Min: t.minimum, Tiers: t.tiers, MaxPerDay: 100_000}},
+		Networks:  networks,
 		BenefitOf: w.benefitOf, ProjectorDelay: time.Second,
 	})
 	if err != nil {
@@ -116,6 +117,7 @@ func (w *world) close() error {
 type request struct {
 	id     uint64
 	user   common.Address
+	lane   string
 	to     common.Address
 	amount *big.Int
 }
@@ -127,6 +129,7 @@ const (
 	binds      = 3 // every third user binds a benefit address
 	deposits   = 2 // every second user deposits, the others earn
 	smallCoins = 4 // the smallest withdrawal
+	tokens     = 4 // every fourth withdrawal is paid in the token
 )
 
 // live lets users bind, deposit, earn and withdraw. It returns when n requests are made.
@@ -232,11 +235,15 @@ func (w *world) withdraw(ctx context.Context, keys []*ecdsa.PrivateKey, n int, m
 		}
 		amount := new(big.Int).Add(coins(smallCoins+int64(i%17)), big.NewInt(int64(i)))
 		user := relaysim.NewUser(key, w.relay, http.DefaultTransport, time.Now)
-		id, err := user.Withdraw(ctx, w.network, amount, spelled)
+		lane := w.network
+		if i%tokens == tokens-1 && w.token != (common.Address{}) {
+			lane = tokenNetwork(w.network)
+		}
+		id, err := user.Withdraw(ctx, lane, amount, spelled)
 		if err != nil {
 			return fmt.Errorf("withdraw: %w", err)
 		}
-		made(request{id: id, user: self, to: to, amount: amount})
+		made(request{id: id, user: self, lane: lane, to: to, amount: amount})
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"conclave/chain"
 	"conclave/chain/evm/contracts"
+	"conclave/chain/payout"
 )
 
 const (
@@ -89,6 +90,11 @@ func (w *Wallet) Bind(ctx context.Context, contract, benefit common.Address) (co
 // DeployBenefit deploys the BenefitAddress contract and returns where it will be once the transaction is mined.
 func (w *Wallet) DeployBenefit(ctx context.Context) (common.Address, common.Hash, error) {
 	return w.deploy(ctx, contracts.BenefitAddressCode())
+}
+
+// DeployPayout deploys the contract that pays batches.
+func (w *Wallet) DeployPayout(ctx context.Context) (common.Address, common.Hash, error) {
+	return w.deploy(ctx, payout.CreationCode())
 }
 
 // DeployToken deploys the development token, its whole supply at this wallet.
