@@ -165,7 +165,10 @@ func (c *protocolCheck) slots() error {
 	err := c.tx.Slots(func(s Slot, p Payout) error {
 		want := last.Key.Nonce + 1
 		if c.report.Slots == 0 || s.Key.Nonces() != last.Key.Nonces() {
-			want = c.by.FirstNonce[s.Key.ChainID]
+			var err error
+			if want, err = c.firstNonce(s.Key.Nonces()); err != nil {
+				return err
+			}
 		}
 		if s.Key.Nonce != want {
 			return violation("I11", "%s is taken where %d is next", s.Key, want)

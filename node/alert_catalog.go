@@ -120,6 +120,8 @@ func nodeAlerts() []AlertKind {
 			Ends: "a later change takes it in again", Do: "If you knew: keep its home for auditors and stop it. If not: talk to the other operators."},
 		{Code: codeOldShare, Severity: ledger.Critical, Meaning: "This node could not destroy its share of an earlier epoch, which the others count on. It tries again each minute.",
 			Ends: "the share is gone", Do: "Unseal the vault; look at the disk that holds it."},
+		{Code: codeOldPayer, Severity: ledger.Warning, Meaning: "A removal for cause made another key: the text names the payer in force and the old one, which is being emptied. Payouts wait until the money has come.",
+			Ends: "the old payer is empty, by decision", Do: "Top up nothing but the payer in force. What keeps a sweep waiting, `conclave member status` says."},
 		{Code: codeCeremony, Severity: ledger.Warning, Meaning: "A key generation did not end. It is tried again while all members are online.",
 			Ends: "a key is generated", Do: "See who is silent, and whether all members are online."},
 	}

@@ -57,6 +57,7 @@ type KeyStore interface {
 type ceremony struct {
 	change quorum.VerifiedAction // the operators' word; the zero value in the founding
 	hash   common.Hash           // names it; zero in the founding
+	rekeys bool                  // it makes another key for the committee in force, which a decided change ordered
 	target quorum.Roster         // the committee of the epoch to come
 	ctx    context.Context       // ends when it is given up
 	end    context.CancelFunc
@@ -104,7 +105,7 @@ func (f *ceremony) founding() bool { return f.hash == (common.Hash{}) }
 // dealers are the q members of the committee in force that hand the key on in an attempt. Who stays must be there anyway, so
 // they come first; of the others each attempt draws anew, so that a silent one is left out sooner or later.
 func (f *ceremony) dealers(c *core) quorum.Members {
-	if f.founding() {
+	if f.makesKey() {
 		return nil
 	}
 	ids, stay := c.state.Roster.IDs(), f.target.IDs()
@@ -196,7 +197,7 @@ func (f *ceremony) tick(c *core, now time.Time) {
 		return
 	}
 	f.maybeRun(c)
-	if f.running || f.action != nil || f.founding() || now.Sub(f.began) < gatherPatience {
+	if f.running || f.action != nil || f.makesKey() || now.Sub(f.began) < gatherPatience {
 		return
 	}
 	if err := f.again(c, f.attempt+1); err != nil {
@@ -306,7 +307,7 @@ func (f *ceremony) recall(c *core, m transcriptMsg) error {
 
 // fits checks that a transcript is of this ceremony: its committee, and after the founding the key that pays.
 func (f *ceremony) fits(c *core, t quorum.Transcript) error {
-	if t.Epoch != f.target.Epoch || !slices.Equal(t.Members, f.target.IDs()) || (!f.founding() && t.PublicKey != c.state.Key) {
+	if t.Epoch != f.target.Epoch || !slices.Equal(t.Members, f.target.IDs()) || f.makesKey() == (t.PublicKey == c.state.Key) {
 		return errTranscript
 	}
 	return nil
@@ -345,6 +346,8 @@ func (f *ceremony) build(c *core) (batch.Batch, bool) {
 		if now.Sub(f.tried) < buildEvery {
 			return batch.Batch{}, false
 		}
+	}
+	if !f.makesKey() {
 		signed, ok := f.change.Within(batch.Timeliness(uint64(now.UnixMilli()))).Quorum(c.state.Roster.Q())
 		if !ok {
 			f.tried = now

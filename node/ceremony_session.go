@@ -39,7 +39,7 @@ func (f *ceremony) maybeRun(c *core) {
 	pre := f.pre
 	f.pre = nil // an attempt that gets far enough spends them
 	run := f.keygen(c, session, pre)
-	if !f.founding() {
+	if !f.makesKey() {
 		run = f.reshare(c, session, pre)
 	}
 	leave := f.leave

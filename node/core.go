@@ -86,6 +86,10 @@ type core struct {
 	confirmed quorum.Fingerprint
 
 	members membership
+	swept   sweep
+	// retiring is swept's payer, for the watchers; nil without one.
+	retiring atomic.Pointer[common.Address]
+
 	office  atomic.Pointer[quorum.Members] // who rules; read off the core too
 	signer  *signer
 	unmined unmined

@@ -71,7 +71,7 @@ func (c *core) effectsOf(fx batch.Effects, raised *[]ledger.Alert) ledger.Decisi
 		out.Rejects = append(out.Rejects, r.Content)
 	}
 	if s := fx.Slot; s != nil {
-		lane, _ := c.state.LaneOf(s.Lane)
+		lane, _ := c.state.ShownBy(s.Lane)
 		out.Slot = &ledger.SlotFields{
 			Network: lane.Network, Lane: s.Lane, Nonce: s.Nonce, Value: s.Cost.Value,
 			GasLimit: fx.Batch.GasLimit, FeeCap: fx.Batch.FeeCap,

@@ -36,6 +36,7 @@ func (c *core) speakView(now time.Time) {
 			view.Lanes = append(view.Lanes, f.view)
 		}
 	}
+	view.Lanes = append(view.Lanes, c.oldViews(now)...)
 	s, err := quorum.Sign(c.key, c.network, view)
 	if err != nil {
 		c.stop(err)

@@ -85,7 +85,7 @@ func (w *watcher) finals(tx *ledger.Tx, key quorum.LaneKey, fn func(ledger.Payou
 	if !ok {
 		return nil
 	}
-	first := max(w.lane.FirstNonce, last+1-min(last+1, maxAnchored))
+	first := max(w.first, last+1-min(last+1, maxAnchored))
 	for n := first; n <= last; n++ {
 		p, _, err := tx.Payout(ledger.SlotKey{ChainID: key.ChainID, Payer: key.Payer, Nonce: n})
 		if err != nil {

@@ -170,6 +170,7 @@ func (c *core) relink() {
 // tickMembership does what is due.
 func (c *core) tickMembership(now time.Time) {
 	m := &c.members
+	c.followOld()
 	if !now.Before(m.nextLook) {
 		m.nextLook = now.Add(followEvery)
 		c.followChange(now)
@@ -192,6 +193,10 @@ func (c *core) followChange(now time.Time) {
 		return
 	}
 	active, ok := c.state.ActiveChange(c.openActions(), uint64(now.UnixMilli()))
+	if !ok && c.state.Ordered != (common.Hash{}) {
+		c.followOrder()
+		return
+	}
 	var hash common.Hash
 	if ok {
 		hash = active.Action().Hash(c.network)
@@ -258,12 +263,12 @@ func (c *core) changedMembers(was quorum.Roster) {
 	c.settleMembership()
 }
 
-// deleteOld destroys the shares of this key from before the epoch in force, and says so. It runs when that epoch is decided
+// deleteOld destroys the shares from before the epoch in force, and says so; while an old payer holds something, its shares stay. It runs when that epoch is decided
 // and at each start: what a crash left is destroyed then. The share of the epoch in force is never touched.
 func (c *core) deleteOld() {
 	epoch, key := c.state.Roster.Epoch, c.state.Key
 	c.members.nextDelete = time.Time{}
-	if epoch < 2 {
+	if epoch < 2 || c.state.Old != nil { // what the old payer holds is not swept yet
 		return
 	}
 	var now quorum.Transcript
@@ -294,7 +299,7 @@ func (c *core) deleteOld() {
 	})
 }
 
-// destroyOld removes each share of a key but that of the transcript in force. A share of a later epoch stays: it may be put to
+// destroyOld removes each share but that of the transcript in force, of whatever key: an earlier one's payer is empty. A share of a later epoch stays: it may be put to
 // the vote at any time.
 func destroyOld(vault KeyStore, key quorum.PublicKey, now quorum.Transcript, stays bool) error {
 	shares, err := vault.Shares()
@@ -305,8 +310,8 @@ func destroyOld(vault KeyStore, key quorum.PublicKey, now quorum.Transcript, sta
 	for _, s := range shares {
 		t := s.Transcript()
 		switch {
-		case t.PublicKey != key || t.Epoch > now.Epoch || (t.Epoch == now.Epoch && t.Session == now.Session):
-		case t.Epoch == now.Epoch || !stays:
+		case t.Epoch > now.Epoch || (t.Epoch == now.Epoch && t.Session == now.Session):
+		case t.Epoch == now.Epoch || !stays || t.PublicKey != key: // of another key: of a payer that was emptied
 			all = errors.Join(all, vault.DropShare(t))
 		default:
 			all = errors.Join(all, vault.DeleteShare(t, now))

@@ -18,6 +18,9 @@ func paymentOf(network common.Hash, value []byte, lanes []quorum.Lane) (chain.Pa
 	if err != nil {
 		return chain.Payment{}, err
 	}
+	if b.Kind == batch.Sweep {
+		return sweepPayment(b, lanes)
+	}
 	if len(b.Items) == 0 {
 		return chain.Payment{}, errors.New("the batch pays nobody")
 	}

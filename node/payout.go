@@ -18,6 +18,7 @@ import (
 // signer turns decided slots into signed transactions, one after the other: the key allows one session at a time. It is
 // part of the core; nil before the network is founded.
 type signer struct {
+	old      *tss.KeyShare // of the key of the payer that is being emptied
 	share    *tss.KeyShare // nil when the vault has none: this node then verifies and broadcasts, and never signs
 	attempts *tss.Attempts
 	cancel   context.CancelFunc // of the live session
@@ -56,6 +57,9 @@ func (c *core) openKey() error {
 	c.signer = &signer{share: share, kick: c.kick, attempts: tss.NewAttempts(tss.AttemptsConfig{
 		Network: c.network, Epoch: c.state.Roster.Epoch, Key: c.state.Key, Self: c.self, Members: c.state.Roster.IDs(),
 	})}
+	if err := c.openOld(); err != nil {
+		return fmt.Errorf("open key share of the old payer: %w", err)
+	}
 	err = c.led.View(func(tx *ledger.Tx) error {
 		return tx.Aborts(c.state.Roster.Epoch, func(raw []byte) error {
 			s, err := quorum.Open[quorum.Abort](c.network, c.state.Roster.IDs(), raw)
@@ -126,6 +130,11 @@ func (s *signer) next(c *core) {
 		return
 	}
 	first := turn.Slot
+	key, ok := s.keyOf(c, first.Key.Payer)
+	if !ok {
+		s.attempts.Close()
+		return
+	}
 	r, err := c.renderAt(first.Height, turn.K)
 	if err != nil {
 		c.stop(err)
@@ -136,7 +145,7 @@ func (s *signer) next(c *core) {
 	}
 	s.attempts.Open(tss.Slot{
 		Chain: first.Key.ChainID, Nonce: first.Key.Nonce, Height: first.Height, Batch: first.Batch, K: turn.K,
-		Digest: r.Digest, Attempt: attempt,
+		Digest: r.Digest, Key: key, Attempt: attempt,
 	}, c.now())
 	s.tick(c, c.now())
 }
@@ -219,7 +228,7 @@ func (s *signer) join(c *core, session quorum.Session) {
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	s.cancel, s.live = cancel, session.Batch
-	share, began, opened := s.share, c.now(), s.opened
+	share, began, opened := s.shareOf(session.Key), c.now(), s.opened
 	c.spawn(func() {
 		out := c.engine.Sign(ctx, w, share, c.roundTimeout)
 		cancel()
@@ -256,8 +265,12 @@ func (c *core) warrant(session quorum.Session) (tss.Warrant, error) {
 	if err != nil {
 		return tss.Warrant{}, err
 	}
+	payer, err := session.Key.Address()
+	if err != nil {
+		return tss.Warrant{}, err
+	}
 	intent, err := c.led.RecordIntent(ledger.IntentFields{
-		Slot:  ledger.SlotKey{ChainID: session.Chain, Payer: c.state.Payer, Nonce: session.Nonce},
+		Slot:  ledger.SlotKey{ChainID: session.Chain, Payer: payer, Nonce: session.Nonce},
 		Batch: session.Batch, K: session.K, Attempt: session.Attempt, Session: session.Hash(), Set: session.Set,
 		Digest: session.Digest,
 	})

@@ -38,6 +38,10 @@ type watcher struct {
 	lost   map[ledger.SlotKey]time.Time // when bytes were sent again that had been final
 	unread int                          // deposits that could not be looked at, in this round over all of them
 
+	payer common.Address // whom this watcher follows
+	first uint64         // its first nonce on the chain
+	old   *watcher       // follows the payer that is being emptied; nil without one
+
 	undecided undecided // what was found at a nonce that no decision took
 
 	silent atomic.Bool // its endpoints gave no answer to the last look: nobody else needs to wait for them to find out
@@ -108,7 +112,7 @@ func (w *watcher) look(ctx context.Context) error {
 	if !founded || ctx.Err() != nil {
 		return err
 	}
-	return errors.Join(err, w.conserve(ctx, key, seen))
+	return errors.Join(err, w.conserve(ctx, key, seen), w.lookOld(ctx))
 }
 
 // survey reads what the VIEW says of the lane.
@@ -134,6 +138,9 @@ func (w *watcher) key() (quorum.LaneKey, bool) {
 	err := w.n.led.View(func(tx *ledger.Tx) error {
 		payer, founded, err := tx.Payer()
 		key, ok = w.lane.Key(payer), founded
+		if err == nil && founded {
+			err = w.turnTo(tx, payer)
+		}
 		return err
 	})
 	return key, ok && err == nil
@@ -147,29 +154,29 @@ func (w *watcher) checkNonce(ctx context.Context, key quorum.LaneKey, final uint
 		return err
 	}
 	w.closed = w.closedAfter(key, w.closed)
-	if chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) == nil {
+	if chain.CheckNonce(w.first, settled, decided, final) == nil {
 		delete(w.odd, oddNonce)
 		clear(w.lost)
 		return nil
 	}
 	since, core, odd, closed := w.oddSince(oddNonce), w.n.core, false, w.closed
-	w.findUndecided(ctx, key, w.lane.FirstNonce+decided, final)
+	w.findUndecided(ctx, key, w.first+decided, final)
 	asked := core.ask(ctx, func() {
 		// Decisions may have come in since: the books are read again where none can come in between.
 		if settled, decided, err = w.counts(key, closed); err == nil {
-			odd = core.caughtUp(since) && chain.CheckNonce(w.lane.FirstNonce, settled, decided, final) != nil
+			odd = core.caughtUp(since) && chain.CheckNonce(w.first, settled, decided, final) != nil
 		}
-		if first := w.lane.FirstNonce + decided; odd && final > first {
+		if first := w.first + decided; odd && final > first {
 			core.tripUndecided(w.lane.Network, final, first, w.undecided)
 		}
 	})
 	if asked != nil || err != nil {
 		return errors.Join(asked, err)
 	}
-	if odd && final < w.lane.FirstNonce+settled {
+	if odd && final < w.first+settled {
 		// Endpoints that lag behind what is settled show an older chain: that is a reason to wait, not to halt. A chain that went
 		// back has halted this node before.
-		w.again(ctx, key, final, w.lane.FirstNonce+settled)
+		w.again(ctx, key, final, w.first+settled)
 		return fmt.Errorf("final nonce %d is below what is settled: the endpoints lag", final)
 	}
 	return nil
@@ -211,13 +218,13 @@ func (w *watcher) counts(key quorum.LaneKey, closed uint64) (settled, decided ui
 			settled++
 		}
 	})
-	before := max(closed, w.lane.FirstNonce) - w.lane.FirstNonce
+	before := max(closed, w.first) - w.first
 	return settled + before, decided + before, err
 }
 
 // closedAfter is the nonce below which every slot is settled: the next look begins there, not at the first payment ever.
 func (w *watcher) closedAfter(key quorum.LaneKey, closed uint64) uint64 {
-	closed = max(closed, w.lane.FirstNonce)
+	closed = max(closed, w.first)
 	err := w.eachSlot(key, closed, func(nonce uint64, done bool) {
 		if done && nonce == closed {
 			closed++
@@ -236,7 +243,7 @@ func (w *watcher) eachSlot(key quorum.LaneKey, from uint64, fn func(nonce uint64
 		if !ok {
 			return nil
 		}
-		for n := max(from, w.lane.FirstNonce); n <= last; n++ {
+		for n := max(from, w.first); n <= last; n++ {
 			p, _, err := tx.Payout(ledger.SlotKey{ChainID: key.ChainID, Payer: key.Payer, Nonce: n})
 			if err != nil {
 				return err

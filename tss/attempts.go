@@ -53,7 +53,8 @@ type Slot struct {
 	Batch   common.Hash
 	K       uint64
 	Digest  common.Hash
-	Attempt uint64 // the first attempt that this node has not recorded
+	Key     quorum.PublicKey // that signs it; zero: the machine's own
+	Attempt uint64           // the first attempt that this node has not recorded
 }
 
 // Start is what a coordinator sends: who signs, and everything that the draw was made from.
@@ -394,8 +395,12 @@ func (a *Attempts) strikes() [][]byte {
 
 func (a *Attempts) join(set quorum.Members) *quorum.Session {
 	a.live = true
+	key := a.cfg.Key
+	if a.slot.Key != (quorum.PublicKey{}) {
+		key = a.slot.Key
+	}
 	return &quorum.Session{
-		Network: a.cfg.Network, Epoch: a.cfg.Epoch, Key: a.cfg.Key, Chain: a.slot.Chain, Nonce: a.slot.Nonce,
+		Network: a.cfg.Network, Epoch: a.cfg.Epoch, Key: key, Chain: a.slot.Chain, Nonce: a.slot.Nonce,
 		Batch: a.slot.Batch, K: a.slot.K, Attempt: a.attempt, Set: set, Digest: a.slot.Digest,
 	}
 }

@@ -33,6 +33,7 @@ func language() []command {
 	all = append(all, decrees()...)
 	all = append(all, rollbacks()...)
 	all = append(all, memberChanges()...)
+	all = append(all, sweeps()...)
 	all = append(all, chaos()...)
 	all = append(all, redelivery()...)
 	all = append(all, batches()...)

@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/holiman/uint256"
 
+	"conclave/chain"
 	"conclave/chain/memchain"
 	"conclave/ledger"
 	"conclave/quorum"
@@ -235,6 +236,7 @@ func (w *World) checkEqual(r *Report, disks []disk) error {
 
 // payment is one transaction of the payer in a block.
 type payment struct {
+	from  common.Address
 	to    common.Address
 	value uint256.Int
 	nonce uint64
@@ -252,27 +254,40 @@ func (w *World) payments(end *memchain.Endpoint) ([]payment, error) {
 		return nil, err
 	}
 	var out []payment
+	payers := w.payers()
 	for n := range head.Number + 1 {
 		h, err := end.HeaderAt(w.bare(), n)
 		if err != nil {
 			return nil, err
 		}
-		sent, err := end.Sent(w.bare(), w.payer, h)
-		if err != nil {
-			return nil, err
-		}
-		for _, tx := range sent {
-			receipt, err := end.Receipt(w.bare(), tx.Hash)
+		for _, from := range payers {
+			sent, err := w.sentBy(end, from, h)
 			if err != nil {
 				return nil, err
 			}
-			p := payment{to: tx.To, value: tx.Value, nonce: tx.Nonce, good: receipt.Status == 1, theft: slices.Contains(w.embezzled, tx.Hash), data: tx.Data}
-			if err := p.arrivals(w.Genesis.Lanes, receipt); err != nil {
-				return nil, err
-			}
-			p.fee.Mul(&receipt.GasPrice, uint256.NewInt(receipt.GasUsed))
-			out = append(out, p)
+			out = append(out, sent...)
 		}
+	}
+	return out, nil
+}
+
+// sentBy reads one block.
+func (w *World) sentBy(end *memchain.Endpoint, from common.Address, h chain.Header) (out []payment, err error) {
+	sent, err := end.Sent(w.bare(), from, h)
+	if err != nil {
+		return nil, err
+	}
+	for _, tx := range sent {
+		receipt, err := end.Receipt(w.bare(), tx.Hash)
+		if err != nil {
+			return nil, err
+		}
+		p := payment{from: from, to: tx.To, value: tx.Value, nonce: tx.Nonce, good: receipt.Status == 1, theft: slices.Contains(w.embezzled, tx.Hash), data: tx.Data}
+		if err := p.arrivals(w.Genesis.Lanes, receipt); err != nil {
+			return nil, err
+		}
+		p.fee.Mul(&receipt.GasPrice, uint256.NewInt(receipt.GasUsed))
+		out = append(out, p)
 	}
 	return out, nil
 }
@@ -297,10 +312,10 @@ func (w *World) checkPayer(r *Report, disks []disk, got map[common.Address]*uint
 	if err != nil {
 		return err
 	}
-	byNonce := map[uint64]batch.Batch{}
+	byNonce := map[ledger.SlotKey]batch.Batch{}
 	for _, b := range w.allValues(disks) {
-		if len(b.Items) > 0 && b.Lane.ChainID == id {
-			byNonce[b.Nonce] = b
+		if b.GasLimit > 0 && b.Lane.ChainID == id {
+			byNonce[ledger.SlotKey{Payer: b.Lane.Payer, Nonce: b.Nonce}] = b
 		}
 	}
 	var out uint256.Int
@@ -309,7 +324,14 @@ func (w *World) checkPayer(r *Report, disks []disk, got map[common.Address]*uint
 			out.Add(out.Add(&out, &p.fee), &p.value)
 			continue
 		}
-		b, ok := byNonce[p.nonce]
+		b, ok := byNonce[ledger.SlotKey{Payer: p.from, Nonce: p.nonce}]
+		if ok && b.Kind == batch.Sweep {
+			if moves, err := quorum.DecodeSweepAction(b.Action); err != nil || moves.To != p.to || moves.Value != p.value || !p.good {
+				return broken("I10", "the old payer sent %s wei to %s at nonce %d, which nobody decided", p.value.Dec(), p.to, p.nonce)
+			}
+			out.Add(&out, &p.fee) // what it moved stays with a payer
+			continue
+		}
 		if !ok || !w.renders(b, p) {
 			return broken("I10", "the payer sent %s wei to %s at nonce %d, which nobody decided", p.value.Dec(), p.to, p.nonce)
 		}
@@ -323,8 +345,11 @@ func (w *World) checkPayer(r *Report, disks []disk, got map[common.Address]*uint
 	if err := checkClaims(c, all); err != nil {
 		return err
 	}
-	left := c.Balance(w.payer)
-	if out.Add(&out, &left); out != funded {
+	for _, payer := range w.payers() {
+		left := c.Balance(payer)
+		out.Add(&out, &left)
+	}
+	if out != funded {
 		return broken("I9", "the payer had %s wei; what it holds, paid and burnt is %s", funded.Dec(), out.Dec())
 	}
 	return nil

@@ -3,6 +3,7 @@ package simnet
 import (
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
@@ -65,13 +66,13 @@ func (w *World) answered(all []payment, network string, got map[common.Address]*
 			open[key] = append(open[key], r)
 		}
 	}
-	nonce := uint64(0)
+	nonces, own := map[common.Address]uint64{}, w.payers()
 	for _, p := range all {
-		if p.nonce != nonce {
-			return broken("I11", "nonce %d follows %d", p.nonce, nonce)
+		if p.nonce != nonces[p.from] {
+			return broken("I11", "nonce %d follows %d", p.nonce, nonces[p.from])
 		}
-		nonce++
-		if p.theft {
+		nonces[p.from]++
+		if p.theft || slices.Contains(own, p.to) {
 			continue
 		}
 		for _, a := range p.items {

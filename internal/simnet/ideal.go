@@ -3,7 +3,6 @@ package simnet
 import (
 	"context"
 	"crypto/ecdsa"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -28,7 +27,7 @@ const (
 // and package tss has tests of its own. What a member does before, around and after a session is the custodians' own code.
 type idealSigner struct {
 	self common.Address
-	key  *ecdsa.PrivateKey // of the payer, whole: what exists in no real network
+	key  func(quorum.PublicKey) *ecdsa.PrivateKey // of a payer, whole: what exists in no real network
 	to   tss.Transport
 
 	identity *ecdsa.PrivateKey // of the member
@@ -56,13 +55,6 @@ type idealSession struct {
 	moved chan struct{}             // has room for one
 
 	signed map[common.Address]quorum.Signature
-}
-
-var errKeygen = errors.New("simnet: the ideal signer makes no keys")
-
-// Keygen implements [node.Signer].
-func (*idealSigner) Keygen(context.Context, tss.KeygenRequest) (*tss.Key, tss.Outcome) {
-	return nil, tss.Outcome{Ending: tss.NotStarted, Err: errKeygen}
 }
 
 // Receive implements [node.Signer].
@@ -122,7 +114,7 @@ func (s *idealSigner) Sign(ctx context.Context, w tss.Warrant, share *tss.KeySha
 			return out
 		}
 	}
-	if out.Signature, err = quorum.SignDigest(s.key, w.Digest()); err != nil {
+	if out.Signature, err = quorum.SignDigest(s.key(share.PublicKey()), w.Digest()); err != nil {
 		out.Err = err
 		return out
 	}

@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"slices"
 	"sync"
@@ -16,8 +17,9 @@ import (
 
 // deals are the shares that ideal resharings left, by session: whoever asks first has them dealt by a trusted dealer.
 type deals struct {
-	mu sync.Mutex // guards of
-	of map[common.Hash]map[common.Address]*tss.KeyShare
+	mu   sync.Mutex // guards what follows
+	of   map[common.Hash]map[common.Address]*tss.KeyShare
+	made map[quorum.PublicKey]*ecdsa.PrivateKey // keys that ideal ceremonies made, whole
 }
 
 // idealDealt is how many sets of preparameters a deal has to draw from: a committee of more members is refused.
@@ -34,7 +36,11 @@ func (w *World) deal(req tss.ReshareRequest) (map[common.Address]*tss.KeyShare, 
 	if len(req.Members) > idealDealt {
 		return nil, errDeal
 	}
-	made, err := tsstest.DealIn(req.Session, numberOf(w.cfg.Key.whole), req.Epoch, req.Members, req.Threshold, devkeys.Set)
+	key, err := w.wholeOf(req)
+	if err != nil {
+		return nil, err
+	}
+	made, err := tsstest.DealIn(req.Session, numberOf(key), req.Epoch, req.Members, req.Threshold, devkeys.Set)
 	if err != nil {
 		return nil, err
 	}

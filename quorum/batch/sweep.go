@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -51,19 +50,17 @@ func (p purse) coin() bool { return p.key.Token == (common.Address{}) }
 
 // purses are what the old payer may hold: of each chain the tokens first and the coin last, for it pays the gas.
 func (s *State) purses() (out []purse) {
-	coins := map[uint64]quorum.Lane{}
+	var coins []purse
 	for _, l := range s.Lanes {
-		if _, known := coins[l.ChainID]; !known || l.Token == (common.Address{}) {
-			coins[l.ChainID] = l // the lane of the coin shows it, else the first of the chain
+		coin := purse{key: quorum.LaneKey{ChainID: l.ChainID, Payer: s.Old.Payer}}
+		if coin.lane, _ = s.ShownBy(coin.key); coin.lane.Network == l.Network {
+			coins = append(coins, coin)
 		}
 		if l.Token != (common.Address{}) {
 			out = append(out, purse{l, l.Key(s.Old.Payer)})
 		}
 	}
-	for _, chain := range slices.Sorted(maps.Keys(coins)) {
-		out = append(out, purse{coins[chain], quorum.LaneKey{ChainID: chain, Payer: s.Old.Payer}})
-	}
-	return out
+	return append(out, coins...)
 }
 
 // OldLanes returns every lane with the payer that is being emptied; none while there is none.
@@ -77,17 +74,17 @@ func (s *State) OldLanes() (keys []quorum.LaneKey) {
 	return keys
 }
 
-// ShownBy returns the genesis lane whose watchers follow the transactions of a lane: its own, and for a coin that no lane pays in one of
-// its chain's.
+// ShownBy returns the genesis lane whose watchers follow the transactions of a lane, whichever payer it has: that of its token, and for a
+// coin that no lane pays in the first of its chain.
 func (s *State) ShownBy(k quorum.LaneKey) (quorum.Lane, bool) {
-	if s.Old != nil {
-		for _, p := range s.purses() {
-			if p.key == k {
-				return p.lane, true
-			}
-		}
+	at := slices.IndexFunc(s.Lanes, func(l quorum.Lane) bool { return l.ChainID == k.ChainID && l.Token == k.Token })
+	if at < 0 && k.Token == (common.Address{}) {
+		at = slices.IndexFunc(s.Lanes, func(l quorum.Lane) bool { return l.ChainID == k.ChainID })
 	}
-	return s.LaneOf(k)
+	if at < 0 {
+		return quorum.Lane{}, false
+	}
+	return s.Lanes[at], true
 }
 
 // Paying returns by which key a payer's transactions are signed, and the epoch whose committee holds its shares.
@@ -232,6 +229,10 @@ func (s *State) sweepOf(p purse, views []quorum.View) (b Batch, err error) {
 		}
 	}
 	terms, ok := s.terms(p.key, lanes)
+	terms.GasLimit = s.Policy.Fees.GasLimit
+	if !p.coin() {
+		terms.GasLimit = s.Policy.Fees.TokenGasLimit
+	}
 	if !ok {
 		return b, invalid("the chain's fees are above the policy's ceiling")
 	}
@@ -245,7 +246,7 @@ func (s *State) sweepOf(p purse, views []quorum.View) (b Batch, err error) {
 	if value.IsZero() {
 		return b, invalid("nothing is left beside the slots in flight")
 	}
-	b = Batch{Kind: Sweep, Lane: p.key, Nonce: next, Offer: terms.Offer, Tip: terms.Tip, FeeCap: terms.FeeCap, GasLimit: terms.GasLimit}
+	b = Batch{Lane: p.key, Nonce: next, Offer: terms.Offer, Tip: terms.Tip, FeeCap: terms.FeeCap, GasLimit: terms.GasLimit}
 	b.Action = quorum.SweepAction{To: s.Payer, Value: value}.Encode()
 	return b, nil
 }
