@@ -12,7 +12,7 @@
 // The one rule of risk that stands here is the policy's governors: how much is paid within a time is a question to the
 // decided history and the batches' own time, and everybody answers it alike.
 //
-// This version decides PAYOUT batches of single-transaction lanes, MEMBERS batches, and what operators decide:
+// This version decides PAYOUT batches of one item or many, by the way of their lane, MEMBERS batches, and what operators decide:
 // RESUME, POLICY and RESOLVE. CANCEL and releases are refused by name: what needs them waits. A SWEEP is
 // decided while an old payer is being emptied ([Retiring]).
 package batch
