@@ -114,6 +114,9 @@ func (m standingMsg) words() string {
 	case stageReady:
 		return "ready"
 	case stageRound:
+		if m.Of == 0 {
+			return "begins"
+		}
 		return fmt.Sprintf("round %d of %d", m.Done, m.Of)
 	case stageShares:
 		return "has its share, tries it"

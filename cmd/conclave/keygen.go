@@ -90,8 +90,12 @@ func ceremony(ctx context.Context, env *cli.Env, d *daemon.Daemon) (founded, err
 }
 
 func found(ctx context.Context, env *cli.Env, d *daemon.Daemon) (founded, error) {
-	var said string
+	var said, failed string
 	payer, err := d.Node().Founded(ctx, func(k node.KeygenStatus) {
+		if k.Failed != "" && k.Failed != failed {
+			env.Note("an attempt failed and left nothing behind: %s", k.Failed)
+		}
+		failed = k.Failed
 		if text := progress(k); text != said {
 			said = text
 			env.Note("%s", text)
@@ -126,11 +130,7 @@ func progress(k node.KeygenStatus) string {
 	for _, words := range order {
 		parts = append(parts, words+": "+strings.Join(who[words], ", "))
 	}
-	line := fmt.Sprintf("attempt %d · %s", k.Attempt, strings.Join(parts, " · "))
-	if k.Failed != "" {
-		line += " · the attempt before: " + k.Failed
-	}
-	return line
+	return fmt.Sprintf("attempt %d · %s", k.Attempt, strings.Join(parts, " · "))
 }
 
 // stay serves the decision to the members that are connected until they have it: who leaves at once may leave the last

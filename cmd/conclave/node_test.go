@@ -47,6 +47,9 @@ func TestNodeScripts(t *testing.T) {
 			"textof":    textOf,
 
 			"fingerprintof": fingerprintOf,
+			"holder":        holder,
+			"saveshare":     saveShare,
+			"spoil":         spoil,
 		},
 	})
 }
