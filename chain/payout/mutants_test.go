@@ -48,7 +48,7 @@ func allMutants() []mutant {
 		{"what is pulled in succeeds", "if (!callToken(token, data, gasleft())) revert NotReceived();", "callToken(token, data, gasleft());"},
 		{"what is pulled in arrives", "< held + amount) revert", "< held + amount - amount) revert"},
 		{"never more than the sum", "+ total < funds) revert", "+ total + funds < funds) revert"},
-		{"only the caller's tokens", "address,address,uint256)\", msg.sender,", "address,address,uint256)\", tx.origin == msg.sender ? msg.sender : token,"},
+		{"only the caller's tokens", "address,address,uint256)\", msg.sender,", "address,address,uint256)\", address(this),"},
 		{"a claim is paid once", "owed[token][to] = 0;", ""},
 		{"a claim succeeds or stays", "if (!ok) revert", "if (!ok && amount == 0) revert"},
 		{"a claim is its recipient's", "? send(to, amount, gasleft())", "? send(msg.sender, amount, gasleft())"},
