@@ -258,7 +258,7 @@ func TestUnexplainedNonce(t *testing.T) {
 // follow drives a slot as a node would: look, step, send, until nothing changes.
 func (w world) follow(t *testing.T, p chain.Payment, track chain.Track, signed map[common.Hash][]byte) (chain.Track, []chain.Action) {
 	t.Helper()
-	look, err := chain.Observe(context.Background(), w.node, p, track)
+	look, err := chain.Observe(context.Background(), w.node, track, p)
 	require.NoError(t, err)
 	track, do := chain.Step(track, chain.Observation{Looked: &look})
 	for _, a := range do {

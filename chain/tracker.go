@@ -52,7 +52,8 @@ type SignedRef struct {
 // Sighting is the slot's nonce in a block.
 type Sighting struct {
 	Outcome
-	Ours bool   // the payload is the slot's
+	Ours bool   // the payload is one of the slot's
+	Of   int    // which of the slot's payments it is, when ours
 	K    uint64 // its step, when ours
 }
 
@@ -230,8 +231,13 @@ func seen(t Track, l Look) (Track, []Action) {
 }
 
 // Observe reads the chain at a slot's nonce: a receipt of one of its hashes, else, when the nonce is used at the final
-// block, whatever used it. Errors are the endpoints'; look again later.
-func Observe(ctx context.Context, e Endpoint, p Payment, t Track) (Look, error) {
+// block, whatever used it. The payments are what was decided for the nonce, one after the other: all have its payer and chain. Errors
+// are the endpoints'; look again later.
+func Observe(ctx context.Context, e Endpoint, t Track, payments ...Payment) (Look, error) {
+	if len(payments) == 0 {
+		return Look{}, errors.New("observe: no payment")
+	}
+	p := payments[0]
 	final, err := e.Final(ctx)
 	if err != nil {
 		return Look{}, fmt.Errorf("observe nonce %d: %w", p.Nonce, err)
@@ -253,8 +259,12 @@ func Observe(ctx context.Context, e Endpoint, p Payment, t Track) (Look, error) 
 	if err != nil {
 		return Look{}, fmt.Errorf("observe nonce %d: %w", p.Nonce, err)
 	}
-	k, ours := Match(out.Payload, p)
-	look.Seen = &Sighting{Outcome: out, Ours: ours, K: uint64(k)}
+	look.Seen = &Sighting{Outcome: out}
+	for i, p := range payments {
+		if k, ours := Match(out.Payload, p); ours {
+			look.Seen.Ours, look.Seen.Of, look.Seen.K = true, i, uint64(k)
+		}
+	}
 	return look, nil
 }
 

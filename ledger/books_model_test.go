@@ -303,7 +303,7 @@ func (s *booksMachine) decide(t *rapid.T) {
 	s.nextW++
 	w := Withdrawal{ID: s.nextW, Account: account, To: account, Network: "devnet", Amount: wei(total - fee), Fee: wei(fee), EventID: event, Timestamp: s.nextW}
 	content := w.Content(common.Address{})
-	spent := Spent{content, content.Hash(testNetwork), rapid.SampledFrom([]SpentKind{SpentItem, SpentReject}).Draw(t, "fate"), 1}
+	spent := Spent{Content: content, Hash: content.Hash(testNetwork), Kind: rapid.SampledFrom([]SpentKind{SpentItem, SpentReject}).Draw(t, "fate"), Height: 1}
 	update(t, s.l, func(tx *Tx) error {
 		if rapid.Bool().Draw(t, "known") {
 			if _, err := tx.PutWithdrawal(w); err != nil {

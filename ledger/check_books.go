@@ -440,7 +440,7 @@ func (c *booksCheck) requests() error {
 		if err != nil {
 			return err
 		}
-		_, decided, err := c.tx.SpentWID(w.ID)
+		_, decided, err := c.tx.DecidedWID(w.ID)
 		if err != nil {
 			return err
 		}

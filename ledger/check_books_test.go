@@ -23,7 +23,7 @@ func checkMore(t *testing.T, l *Ledger) {
 	update(t, l, func(tx *Tx) error { return tx.raiseApproved(testAccount(4), 5106) })
 	appendAll(t, l, in, event(5105, testAccount(4), TaskPayment, "1"))
 	list(t, l, request(3, testAccount(4), 0, 0, 5106))
-	spend(t, l, Spent{request(9, a, 10, 5, 6000).Content(common.Address{}), common.Hash{}, SpentReject, 1})
+	spend(t, l, Spent{Content: request(9, a, 10, 5, 6000).Content(common.Address{}), Kind: SpentReject, Height: 1})
 }
 
 // TestCheckBooksNamesEveryDifference tampers with one record of every bucket that follows from the log.
@@ -35,8 +35,8 @@ func TestCheckBooksNamesEveryDifference(t *testing.T) {
 			event(5, feeAccount, WithdrawalFeeIncome, "5"), event(6, a, WithdrawRefund, "15"), event(5000, a, Withdraw, "15"))
 		prove(t, l, 2, Counted)
 		list(t, l, request(1, a, 10, 5, 3), request(2, a, 10, 5, 4))
-		spend(t, l, Spent{request(1, a, 10, 5, 3).Content(common.Address{}), common.Hash{}, SpentItem, 1})
-		spend(t, l, Spent{request(2, a, 10, 5, 4).Content(common.Address{}), common.Hash{}, SpentReject, 1})
+		spend(t, l, Spent{Content: request(1, a, 10, 5, 3).Content(common.Address{}), Kind: SpentItem, Height: 1})
+		spend(t, l, Spent{Content: request(2, a, 10, 5, 4).Content(common.Address{}), Kind: SpentReject, Height: 1})
 		update(t, l, func(tx *Tx) error { return tx.BookPaid(1) })
 		checkMore(t, l)
 		return l

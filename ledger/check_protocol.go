@@ -17,7 +17,7 @@ func protocolBuckets() [][]byte {
 		bucketVerdictUpTo, bucketVerdicts, bucketVerdictClaim, bucketVerdictCount, bucketVerdictWID,
 		bucketVotes, bucketConsensus, bucketValues,
 		bucketDecisions, bucketEpochs, bucketDeletions, bucketSpentEvent, bucketSpentMessage,
-		bucketSlots, bucketSlotBatch, bucketSlotHeight, bucketSlotOpen, bucketPayouts, bucketSigned,
+		bucketSlots, bucketSlotBatch, bucketSlotHeight, bucketSlotOpen, bucketSlotFailed, bucketPayouts, bucketSigned,
 		bucketIntents, bucketAttempts, bucketSessions,
 		bucketReady, bucketAbortOwn, bucketAborts, bucketAbortCount, bucketStruck,
 		bucketOutcomeOwn, bucketOutcomes, bucketSettled, bucketPaid,
@@ -147,7 +147,7 @@ func (c *protocolCheck) spent() error {
 			return violation("I6", "event %d stands for withdrawals %d and %d", s.Content.EventID, other, wid)
 		}
 		events[s.Content.EventID] = wid
-		if s.Kind != SpentItem {
+		if s.Kind != SpentItem || s.Free {
 			return nil
 		}
 		if other, ok := messages[s.Content.Message]; ok {
@@ -180,10 +180,16 @@ func (c *protocolCheck) slots() error {
 		if !ok || d.Commit.ID != s.Batch {
 			return violation("I7", "%s names batch %s, which height %d did not decide", s.Key, s.Batch, s.Height)
 		}
-		if p.Stage < StageDecided || p.Stage > StageFailed {
+		if p.Stage < StageDecided || p.Stage > StageCancelled {
 			return violation("I7", "%s has no stage", s.Key)
 		}
+		if err := c.released(s, p); err != nil {
+			return err
+		}
 		for _, wid := range s.Items {
+			if s.Released != 0 {
+				break // they stand elsewhere, or nowhere
+			}
 			if was, ok := seen[wid]; ok || c.items[wid] != s.Height {
 				return violation("I6", "withdrawal %d is in %s and in %s, or in no decision", wid, was, s.Key)
 			}
@@ -210,7 +216,7 @@ func (c *protocolCheck) intents() error {
 		if err != nil {
 			return err
 		}
-		if !ok || slot.Batch != f.Batch {
+		if !ok || !slot.holds(f.Batch) {
 			return violation("I7", "session %s signed batch %s, whose slot %s is not", f.Session, f.Batch, f.Slot)
 		}
 		if f.Batch == last.Batch && f.K == last.K && f.Digest != last.Digest {
@@ -238,7 +244,7 @@ func (c *protocolCheck) payments() error {
 		if err != nil {
 			return err
 		}
-		if !ok || !settled || cert.Outcome.Status != 1 || cert.Outcome.TxHash != p.TxHash || c.items[p.WID] != slot.Height {
+		if !ok || !settled || slot.closedBy(cert.Outcome) != StageSettled || cert.Outcome.TxHash != p.TxHash || c.items[p.WID] != slot.Height {
 			return violation("I6", "withdrawal %d is paid without an item and a certificate of %s", p.WID, p.Slot)
 		}
 		c.step("paid", &c.report.Paid)
@@ -268,11 +274,14 @@ func (c *protocolCheck) certificate(key SlotKey, u quorum.UncheckedOutcome) erro
 	if err != nil {
 		return err
 	}
-	if !ok || slot.Batch != u.Outcome.Batch || slotKeyOfOutcome(u.Outcome) != key {
+	if !ok || !slot.holds(u.Outcome.Batch) || slotKeyOfOutcome(u.Outcome) != key {
 		return violation("I6", "outcome certificate of %s is of batch %s", key, u.Outcome.Batch)
 	}
 	for _, wid := range slot.Items {
-		if paid, err := c.tx.IsPaid(wid); err != nil || paid != (u.Outcome.Status == 1) {
+		if slot.Released != 0 {
+			break // paid by another slot, perhaps
+		}
+		if paid, err := c.tx.IsPaid(wid); err != nil || paid != (slot.closedBy(u.Outcome) == StageSettled) {
 			return violation("I6", "withdrawal %d: paid is %t, the certificate of %s says status %d", wid, paid, key, u.Outcome.Status)
 		}
 	}

@@ -368,20 +368,20 @@ func TestCheckProtocolNames(t *testing.T) {
 		"a withdrawal decided twice": {"I6", func(tx *Tx) error {
 			c := p.content(1)
 			c.Account, c.EventID = common.HexToAddress("0x77"), 770
-			return tx.put(bucketSpent, join(c.Account[:], be64(1)), Spent{c, c.Hash(p.network), SpentItem, 3})
+			return tx.put(bucketSpent, join(c.Account[:], be64(1)), Spent{Content: c, Hash: c.Hash(p.network), Kind: SpentItem, Height: 3})
 		}},
 		"an event used twice": {"I6", func(tx *Tx) error {
 			c := p.content(9)
 			c.EventID = p.content(1).EventID
 			return errors.Join(
-				tx.put(bucketSpent, join(c.Account[:], be64(9)), Spent{c, c.Hash(p.network), SpentReject, 3}),
+				tx.put(bucketSpent, join(c.Account[:], be64(9)), Spent{Content: c, Hash: c.Hash(p.network), Kind: SpentReject, Height: 3}),
 				tx.b.Bucket(bucketSpentWID).Put(be64(9), c.Account[:]))
 		}},
 		"a message used twice": {"I6", func(tx *Tx) error {
 			c := p.content(9)
 			c.Message = p.content(1).Message
 			return errors.Join(
-				tx.put(bucketSpent, join(c.Account[:], be64(9)), Spent{c, c.Hash(p.network), SpentItem, 3}),
+				tx.put(bucketSpent, join(c.Account[:], be64(9)), Spent{Content: c, Hash: c.Hash(p.network), Kind: SpentItem, Height: 3}),
 				tx.b.Bucket(bucketSpentWID).Put(be64(9), c.Account[:]))
 		}},
 		"an item in no slot": {"I6", func(tx *Tx) error {

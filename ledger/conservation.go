@@ -224,6 +224,9 @@ func (tx *Tx) itemsValue(from, to uint64) (sum uint256.Int, err error) {
 		if err != nil || !ok {
 			return sum, errors.Join(err, fmt.Errorf("%w: %s is indexed and missing", ErrCorrupt, slotKeyOf(raw)))
 		}
+		if slot.Released != 0 {
+			continue
+		}
 		for _, wid := range slot.Items {
 			s, ok, err := tx.SpentWID(wid)
 			if err != nil || !ok {
@@ -286,7 +289,7 @@ func (tx *Tx) paidBetween(f Flow) (least, most uint256.Int, err error) {
 		if p.Stage == StageSettled {
 			addTo(&least, slot.Value)
 		}
-		if p.Stage != StageFailed {
+		if p.Stage != StageFailed && p.Stage != StageCancelled {
 			addTo(&most, slot.Value)
 		}
 	}

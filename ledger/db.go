@@ -326,6 +326,18 @@ type Spent struct {
 	Hash    common.Hash // of the content
 	Kind    SpentKind
 	Height  uint64
+	// First is the height of the first decision, of a withdrawal that was released and decided again.
+	First uint64 `rlp:"optional"`
+	// Free: released, and not decided again. It stays spent: what is still reserved for it is nobody else's.
+	Free bool `rlp:"optional"`
+}
+
+// first is when the withdrawal was decided for the first time.
+func (s Spent) first() uint64 {
+	if s.First != 0 {
+		return s.First
+	}
+	return s.Height
 }
 
 // bucketSpent maps account ‖ wid to Spent; bucketSpentWID maps wid to account.
@@ -349,7 +361,7 @@ func (tx *Tx) SpentOf(account common.Address, fn func(Spent) error) error {
 	return nil
 }
 
-// SpentWID returns the decision's word on a withdrawal. ok is false while it is undecided.
+// SpentWID returns the decision's word on a withdrawal, a released one too. ok is false while it never was decided.
 func (tx *Tx) SpentWID(wid uint64) (s Spent, ok bool, err error) {
 	account := tx.b.Bucket(bucketSpentWID).Get(be64(wid))
 	if account == nil {
@@ -363,15 +375,22 @@ func (tx *Tx) SpentWID(wid uint64) (s Spent, ok bool, err error) {
 // this withdrawal was not covered here is freed: nobody judges it again, and what the account asks for next is judged with
 // its debit in the books. Without that a member that was away freezes, while it reads the log, what the others have paid.
 func (tx *Tx) putSpent(s Spent) error {
-	if _, ok, err := tx.SpentWID(s.Content.WID); err != nil || ok {
+	was, again, err := tx.SpentWID(s.Content.WID)
+	if err != nil || (again && (!was.Free || was.Hash != s.Hash)) {
 		return errors.Join(err, fmt.Errorf("withdrawal %d was decided before", s.Content.WID))
 	}
+	if again {
+		s.First = was.first()
+	}
 	key := append(s.Content.Account.Bytes(), be64(s.Content.WID)...)
-	err := errors.Join(tx.put(bucketSpent, key, s), tx.b.Bucket(bucketSpentWID).Put(be64(s.Content.WID), s.Content.Account[:]))
+	err = errors.Join(tx.put(bucketSpent, key, s), tx.b.Bucket(bucketSpentWID).Put(be64(s.Content.WID), s.Content.Account[:]))
 	if err != nil {
 		return err
 	}
 	_, err = tx.Unfreeze(s.Content.Account, FreezeOverdraft, s.Content.WID)
+	if again {
+		return errors.Join(err, tx.bookAgain(s), tx.endObjection(s.Content.WID))
+	}
 	return errors.Join(err, tx.bookSpent(s), tx.notePaid(s), tx.endObjection(s.Content.WID))
 }
 

@@ -24,6 +24,8 @@ type DecisionEffects struct {
 	Slot    *SlotFields      // nil when the decision takes no nonce
 	Members *quorum.MembersAction
 	Action  *ActionEffects // nil unless the operators decided
+
+	Released []SlotKey // slots whose items went free
 }
 
 // SlotFields is the nonce that a decision takes, and the most that its transaction can cost.
@@ -107,6 +109,9 @@ func (tx *Tx) applyEffects(c quorum.Committed, fx DecisionEffects) error {
 	if len(fx.Items) > 0 && fx.Slot == nil {
 		return errors.New("items without a slot")
 	}
+	if err := tx.freeSlots(fx.Released, c.Height()); err != nil {
+		return err
+	}
 	for _, item := range fx.Items {
 		if err := tx.spend(item, SpentItem, c.Height()); err != nil {
 			return err
@@ -152,7 +157,7 @@ func (tx *Tx) spend(content quorum.Content, kind SpentKind, height uint64) error
 			return err
 		}
 	}
-	if err := tx.putSpent(Spent{content, content.Hash(tx.network()), kind, height}); err != nil {
+	if err := tx.putSpent(Spent{Content: content, Hash: content.Hash(tx.network()), Kind: kind, Height: height}); err != nil {
 		return err
 	}
 	return tx.closeVerdicts(content.WID)

@@ -89,7 +89,7 @@ func TestDecisionSpendsOnce(t *testing.T) {
 	p.view(func(tx *Tx) error {
 		s, ok, err := tx.SpentWID(2)
 		require.True(t, ok)
-		require.Equal(t, Spent{p.content(2), p.content(2).Hash(p.network), SpentReject, 2}, s)
+		require.Equal(t, Spent{Content: p.content(2), Hash: p.content(2).Hash(p.network), Kind: SpentReject, Height: 2}, s)
 		r, ok, err2 := tx.ReportOn(2)
 		require.True(t, ok)
 		require.Equal(t, ReportReject, r.Outcome)

@@ -71,7 +71,7 @@ func (w *world) drawFates(t *rapid.T) {
 		w.asked = append(w.asked, r)
 		if fate := rapid.SampledFrom([]SpentKind{0, SpentItem, SpentReject}).Draw(t, "fate"); fate != 0 {
 			c := r.Content(common.Address{})
-			w.fates = append(w.fates, Spent{c, c.Hash(testNetwork), fate, 1})
+			w.fates = append(w.fates, Spent{Content: c, Hash: c.Hash(testNetwork), Kind: fate, Height: 1})
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (tx *Tx) Object(o Objection) (late bool, err error) {
 	if o.Reason == "" || len(o.Reason) > maxObjectionReason {
 		return false, fmt.Errorf("object to withdrawal %d: a reason of 1 to %d bytes is needed", o.WID, maxObjectionReason)
 	}
-	if _, decided, err := tx.SpentWID(o.WID); err != nil {
+	if _, decided, err := tx.DecidedWID(o.WID); err != nil {
 		return false, err
 	} else if decided {
 		return false, fmt.Errorf("object to withdrawal %d: %w", o.WID, ErrDecided)

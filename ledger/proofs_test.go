@@ -98,7 +98,7 @@ func TestOneTransferCountsOnce(t *testing.T) {
 func spentOf(wid uint64, account common.Address, amount, fee, event uint64, kind SpentKind) Spent {
 	w := Withdrawal{ID: wid, Account: account, To: account, Network: "devnet", Amount: wei(amount), Fee: wei(fee), EventID: event, Timestamp: wid}
 	c := w.Content(common.Address{})
-	return Spent{c, c.Hash(testNetwork), kind, 1}
+	return Spent{Content: c, Hash: c.Hash(testNetwork), Kind: kind, Height: 1}
 }
 
 func spend(t require.TestingT, l *Ledger, s Spent) {

@@ -72,7 +72,7 @@ func payeeOf(s Spent) []byte { return payee(s.Content.Account, s.Content.To, s.C
 // notePaid remembers which withdrawal of an account was paid first at a destination.
 func (tx *Tx) notePaid(s Spent) error {
 	b := tx.b.Bucket(bucketRiskPaid)
-	if s.Kind != SpentItem || b.Get(payeeOf(s)) != nil {
+	if (s.Kind != SpentItem && s.First == 0) || b.Get(payeeOf(s)) != nil {
 		return nil
 	}
 	return b.Put(payeeOf(s), be64(s.Content.WID))
@@ -119,11 +119,11 @@ func (tx *Tx) firstPaid() (map[string]Spent, error) {
 	first := map[string]Spent{}
 	err := tx.scan(bucketSpent, nil, func(_, raw []byte) error {
 		var s Spent
-		if err := decode(raw, &s); err != nil || s.Kind != SpentItem {
+		if err := decode(raw, &s); err != nil || (s.Kind != SpentItem && s.First == 0) {
 			return err
 		}
 		was, ok := first[string(payeeOf(s))]
-		if !ok || s.Height < was.Height || (s.Height == was.Height && s.Content.WID < was.Content.WID) {
+		if !ok || s.first() < was.first() || (s.first() == was.first() && s.Content.WID < was.Content.WID) {
 			first[string(payeeOf(s))] = s
 		}
 		return nil

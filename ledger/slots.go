@@ -56,6 +56,9 @@ type Slot struct {
 	Value    uint256.Int // of the token, smallest unit
 	GasLimit uint64
 	FeeCap   uint256.Int // wei per gas
+
+	Cancels  []SlotCancel `rlp:"optional"` // decided for the nonce since, in their order; none replaces the batch
+	Released uint64       `rlp:"optional"` // height of the decision that freed its items, 0 before
 }
 
 // WorstGas is the most that the slot's transaction can cost in gas, in wei. ok is false on overflow.

@@ -98,7 +98,7 @@ func (tx *Tx) mayIntend(f IntentFields) error {
 	switch {
 	case err != nil:
 		return err
-	case !ok || slot.Batch != f.Batch:
+	case !ok || slot.Batch != f.Batch || slot.Released != 0:
 		return fmt.Errorf("%s, batch %s: %w", f.Slot, f.Batch, ErrNoSlot)
 	case f.Digest == (common.Hash{}) || f.Session == (common.Hash{}):
 		return errors.New("an intent needs a digest and a session")

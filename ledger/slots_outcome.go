@@ -37,7 +37,7 @@ func (tx *Tx) checkOutcome(o quorum.Outcome) (Slot, error) {
 	switch {
 	case err != nil:
 		return slot, err
-	case !ok || slot.Batch != o.Batch || slot.Token != o.Lane.Token:
+	case !ok || !slot.holds(o.Batch) || slot.Token != o.Lane.Token:
 		return slot, fmt.Errorf("outcome of %s, batch %s: %w", slotKeyOfOutcome(o), o.Batch, ErrNoSlot)
 	}
 	return slot, nil
@@ -144,7 +144,7 @@ func (tx *Tx) Settle(c quorum.OutcomeCertificate) error {
 		return err
 	} else if ok {
 		// A later epoch certifies anew, and the block may be named by another hash; what happened stays.
-		if was.Outcome.Status != o.Status || was.Outcome.K != o.K || was.Outcome.TxHash != o.TxHash {
+		if was.Outcome.Batch != o.Batch || was.Outcome.Status != o.Status || was.Outcome.K != o.K || was.Outcome.TxHash != o.TxHash {
 			return fmt.Errorf("settle %s: %w: certified was %s with status %d", slot.Key, ErrConflict, was.Outcome.TxHash, was.Outcome.Status)
 		}
 		return nil
@@ -156,14 +156,14 @@ func (tx *Tx) Settle(c quorum.OutcomeCertificate) error {
 			return err
 		}
 	}
-	stage := StageFailed
-	if o.Status == 1 {
-		stage = StageSettled
+	stage := slot.closedBy(o)
+	if stage == StageSettled {
 		if err := tx.markPaid(slot, o); err != nil {
 			return err
 		}
 	}
 	return errors.Join(
+		tx.awaitRelease(slot, stage),
 		tx.put(bucketSettled, key, c.Unchecked()),
 		tx.closeSlot(slot.Key, stage, o),
 		tx.Audit(stage.String(), fmt.Sprintf("%s, batch %s step %d: %s", slot.Key, o.Batch, o.K, o.TxHash)))

@@ -27,12 +27,13 @@ const (
 	StageFinal     Stage = 5 // in a final block, by this node's own endpoints
 	StageSettled   Stage = 6 // an outcome certificate says that it succeeded: paid
 	StageFailed    Stage = 7 // an outcome certificate says that it reverted: its items wait for a release
+	StageCancelled Stage = 8 // an outcome certificate says that a CANCEL of the slot was mined: likewise
 )
 
 func (s Stage) String() string {
 	names := [...]string{StageDecided: "decided", StageSigned: "signed", StageBroadcast: "broadcast", StageMined: "mined",
-		StageFinal: "final", StageSettled: "settled", StageFailed: "failed"}
-	if s < StageDecided || s > StageFailed {
+		StageFinal: "final", StageSettled: "settled", StageFailed: "failed", StageCancelled: "cancelled"}
+	if s < StageDecided || s > StageCancelled {
 		return fmt.Sprintf("stage(%d)", uint8(s))
 	}
 	return names[s]

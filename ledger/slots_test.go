@@ -175,19 +175,23 @@ func TestIntentNeedsTheCommit(t *testing.T) {
 func TestAttemptsOnlyGrow(t *testing.T) {
 	p := newProtoNet(t, 4)
 	c := p.pay(0, 1)
-	highest := map[uint64]int{0: -1, 1: -1}
-	rapid.Check(t, func(r *rapid.T) {
-		k, attempt := rapid.Uint64Range(0, 1).Draw(r, "k"), rapid.Uint64Range(0, 20).Draw(r, "attempt")
-		f := p.intent(c, k, attempt)
-		f.Session = crypto.Keccak256Hash(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(r, "session"), be64(attempt))
-		_, err := p.l.RecordIntent(f)
-		if (err == nil) != (int(attempt) > highest[k]) {
-			r.Fatalf("attempt %d after %d: %v", attempt, highest[k], err)
-		}
-		if err == nil {
-			highest[k] = int(attempt)
-		}
-	})
+	for k := range uint64(2) {
+		highest := -1
+		rapid.Check(t, func(r *rapid.T) {
+			attempt := rapid.Uint64Range(0, 20).Draw(r, "attempt")
+			f := p.intent(c, k, attempt)
+			f.Session = crypto.Keccak256Hash(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(r, "session"), be64(attempt))
+			_, err := p.l.RecordIntent(f)
+			if (err == nil) != (int(attempt) > highest) {
+				r.Fatalf("step %d, attempt %d after %d: %v", k, attempt, highest, err)
+			}
+			if err == nil {
+				highest = int(attempt)
+			}
+		})
+		p.sign(c, k)
+		p.sent(c, k)
+	}
 	p.check()
 }
 

@@ -59,7 +59,7 @@ func (tx *Tx) NextTurn(due func(Slot, Signed) bool) (first Turn, ok bool, err er
 
 // turnOf is what of a slot could be signed now; waits notes the sequences whose earliest unsigned slot was seen.
 func (tx *Tx) turnOf(slot Slot, p Payout, waits map[quorum.NonceKey]bool, due func(Slot, Signed) bool) (Turn, bool, error) {
-	if p.Stage >= StageMined {
+	if p.Stage >= StageMined || slot.Released != 0 {
 		return Turn{}, false, nil
 	}
 	top, signed, err := tx.TopSigned(slot.Batch)

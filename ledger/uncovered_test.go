@@ -112,7 +112,9 @@ func TestHoldIsBounded(t *testing.T) {
 func TestARejectedDebitThatComesLastCoversItself(t *testing.T) {
 	l, a := newBooks(t), testAccount(1)
 	c := quorum.Content{WID: 1, Account: a, Amount: wei(50), EventID: 7}
-	update(t, l, func(tx *Tx) error { return tx.putSpent(Spent{c, c.Hash(testNetwork), SpentReject, 1}) })
+	update(t, l, func(tx *Tx) error {
+		return tx.putSpent(Spent{Content: c, Hash: c.Hash(testNetwork), Kind: SpentReject, Height: 1})
+	})
 	require.Nil(t, appendAll(t, l, capped(10, 5), event(8, a, WithdrawRefund, "50")).Hold)
 
 	require.NotNil(t, appendAll(t, l, capped(10, 6), event(9, a, Withdraw, "50")).Hold, "another row of that amount has no refund")

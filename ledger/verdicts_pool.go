@@ -91,7 +91,7 @@ func (tx *Tx) putVerdict(v Verdict, counter uint64) (added bool, ev *Evidence, e
 		}
 		return false, ev, err
 	}
-	if _, decided, err := tx.SpentWID(v.WID); err != nil || decided {
+	if _, decided, err := tx.DecidedWID(v.WID); err != nil || decided {
 		return false, ev, err
 	}
 	if ok, err := tx.roomForVerdict(v); err != nil || !ok {

@@ -54,7 +54,7 @@ func (tx *Tx) mayJudge(c verdictClaim, on Case) error {
 	if err := errors.Join(tx.policyAdvances(c.policy), tx.policyInForce(c.policy)); err != nil {
 		return err
 	}
-	if _, decided, err := tx.SpentWID(c.wid); err != nil || decided {
+	if _, decided, err := tx.DecidedWID(c.wid); err != nil || decided {
 		return errors.Join(err, ErrDecided) // A4
 	}
 	if err := tx.unclaimed(c, on.Content); err != nil {

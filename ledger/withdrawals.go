@@ -91,8 +91,9 @@ func (tx *Tx) indexRequest(w Withdrawal) (alerts []Alert, err error) {
 	}
 	if spent {
 		err = tx.checkSpent(s)
-	} else {
-		err = tx.b.Bucket(bucketRequestOpen).Put(be64(w.ID), []byte{1})
+	}
+	if !spent || s.Free {
+		err = errors.Join(err, tx.b.Bucket(bucketRequestOpen).Put(be64(w.ID), []byte{1}))
 	}
 	return alerts, errors.Join(err, tx.rebind(w.EventID))
 }
@@ -265,7 +266,7 @@ func (tx *Tx) rebind(event uint64) error {
 func (tx *Tx) spentRequest(s Spent, total uint256.Int) error {
 	c := s.Content
 	return errors.Join(
-		tx.b.Bucket(bucketRequestOpen).Delete(be64(c.WID)),
+		tx.openRequest(s),
 		tx.b.Bucket(bucketSpentAt).Put(debitKey(c.Account, c.EventID), join(amountKey(total), be64(c.WID))),
 		tx.checkSpent(s))
 }

@@ -67,11 +67,13 @@ func (tx *Tx) Standing(w Withdrawal) (s Standing, err error) {
 	if s.Freezes, err = tx.Freezes(w.Account); err != nil {
 		return s, err
 	}
-	fate, _, err := tx.SpentWID(w.ID)
+	fate, decided, err := tx.DecidedWID(w.ID)
 	if err != nil {
 		return s, err
 	}
-	s.Fate = fate.Kind
+	if decided {
+		s.Fate = fate.Kind
+	}
 	k, _ := tx.b.Bucket(bucketSpentMissing).Cursor().Seek(w.Account[:])
 	if bytes.HasPrefix(k, w.Account[:]) {
 		s.SpentMissing = readBE64(k[len(w.Account):])

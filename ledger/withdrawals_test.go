@@ -64,7 +64,7 @@ func TestRequestsMayChangeTheirStatusOnly(t *testing.T) {
 	done := w
 	done.Status = StatusSuccess
 	require.Equal(t, []AlertCode{AlertRequestStatus}, codes(list(t, l, done)), "this network did not decide it")
-	spend(t, l, Spent{w.Content(common.Address{}), common.Hash{}, SpentItem, 1})
+	spend(t, l, Spent{Content: w.Content(common.Address{}), Hash: common.Hash{}, Kind: SpentItem, Height: 1})
 	require.Equal(t, []AlertCode{AlertRequestStatus}, codes(list(t, l, w)), "an outcome was taken back")
 	require.Empty(t, list(t, l, w, done))
 	done.Status = StatusFailed
@@ -136,9 +136,9 @@ func TestBalanceForARequest(t *testing.T) {
 	require.Equal(t, uint64(1), standing(t, l, first).Seq)
 	require.Equal(t, uint64(3), standing(t, l, second).Seq)
 
-	spend(t, l, Spent{second.Content(common.Address{}), common.Hash{}, SpentReject, 1})
+	spend(t, l, Spent{Content: second.Content(common.Address{}), Hash: common.Hash{}, Kind: SpentReject, Height: 1})
 	require.Equal(t, "6 left, 0 short", balance(first), "what was decided beyond is reserved")
-	spend(t, l, Spent{first.Content(common.Address{}), common.Hash{}, SpentItem, 1})
+	spend(t, l, Spent{Content: first.Content(common.Address{}), Hash: common.Hash{}, Kind: SpentItem, Height: 1})
 	require.Equal(t, "6 left, 0 short", balance(first), "its own debit counts once")
 	require.Equal(t, "15", ptr(accountOf(t, l, a).Reserved).Dec())
 	update(t, l, func(tx *Tx) error { return tx.BookPaid(1) })
@@ -176,7 +176,7 @@ func TestSpentMustBeHeldAndDebited(t *testing.T) {
 	spent, next := request(1, a, 10, 5, 2), request(2, a, 10, 5, 3)
 	rows := []Event{event(1, a, TaskIncome, "100"), event(2, a, Withdraw, "15"), event(3, a, Withdraw, "15")}
 	l := newBooks(t)
-	spend(t, l, Spent{spent.Content(common.Address{}), common.Hash{}, SpentItem, 1})
+	spend(t, l, Spent{Content: spent.Content(common.Address{}), Hash: common.Hash{}, Kind: SpentItem, Height: 1})
 	list(t, l, next)
 	appendAll(t, l, plenty(), rows[0], rows[2])
 	require.Equal(t, uint64(1), standing(t, l, next).SpentMissing)
@@ -191,7 +191,7 @@ func TestSpentMustBeHeldAndDebited(t *testing.T) {
 	other.To = testAccount(8)
 	appendAll(t, lied, plenty(), rows...)
 	list(t, lied, other, next)
-	spend(t, lied, Spent{spent.Content(common.Address{}), common.Hash{}, SpentItem, 1})
+	spend(t, lied, Spent{Content: spent.Content(common.Address{}), Hash: common.Hash{}, Kind: SpentItem, Height: 1})
 	require.Equal(t, uint64(1), standing(t, lied, next).SpentMissing, "the Relay showed this node another content")
 	checked(t, lied)
 }
@@ -199,7 +199,7 @@ func TestSpentMustBeHeldAndDebited(t *testing.T) {
 func TestWithdrawalFilters(t *testing.T) {
 	l, a, b := newBooks(t), testAccount(1), testAccount(2)
 	list(t, l, request(1, a, 1, 0, 11), request(2, b, 1, 0, 12), request(5, a, 1, 0, 13), request(7, a, 1, 0, 14))
-	spend(t, l, Spent{request(5, a, 1, 0, 13).Content(common.Address{}), common.Hash{}, SpentItem, 1})
+	spend(t, l, Spent{Content: request(5, a, 1, 0, 13).Content(common.Address{}), Kind: SpentItem, Height: 1})
 	for want, f := range map[string]WithdrawalFilter{
 		"[1 2 5 7]": {}, "[1 5 7]": {Account: &a}, "[1 2 7]": {Open: true}, "[1 7]": {Account: &a, Open: true},
 		"[5 7]": {Account: &a, After: 1}, "[2 5]": {After: 1, Limit: 2}, "[7]": {Open: true, After: 2}, "[]": {After: 7},

@@ -111,7 +111,7 @@ func nodeAlerts() []AlertKind {
 		{Code: codeStuck, Severity: ledger.Critical, Meaning: "Every set of signers was struck by aborts: nothing can be signed.",
 			Ends: "something is signed", Do: "Somebody lies in signing: talk to all operators; the key must be refreshed."},
 		{Code: codeAtCap, Severity: ledger.Critical, Meaning: "A signed payment has reached the fee cap that was decided for it and is in no block. Its nonce holds up every later one of its chain.",
-			Ends: "it is in a block", Do: "Wait for lower fees, or decide its CANCEL: see docs/operations.md, a stuck nonce."},
+			Ends: "it is in a block", Do: "Wait for lower fees: see docs/operations.md, a stuck nonce. This version decides no CANCEL."},
 		{Code: codeFailed, Severity: ledger.Critical, Meaning: "A payment reverted on chain. Its nonce is spent and nobody was paid.",
 			Do: "See why with the transaction's trace. The withdrawals wait; nothing is paid twice."},
 		{Code: codeMoved, Severity: ledger.Critical, Meaning: "A final payment in a token succeeded, and the token's own events say that it moved another amount: it takes a fee, or it answers that it paid and does not. The withdrawal counts as paid.",

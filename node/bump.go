@@ -102,9 +102,9 @@ const codeAtCap = "payout-stuck"
 func alertAtCap(slot ledger.Slot, p chain.Payment, top ledger.Signed) Alert {
 	return Alert{
 		Key: codeAtCap + slot.Key.String(), Code: codeAtCap, Severity: ledger.Critical,
-		Text: fmt.Sprintf("%s, %s: fee step %d of %d is out and in no block; the decided cap is %s wei per gas. Only lower fees or a CANCEL free the nonce", slot.Network, slot.Key, top.K,
+		Text: fmt.Sprintf("%s, %s: fee step %d of %d is out and in no block; the decided cap is %s wei per gas. Only lower fees free the nonce: this version decides no CANCEL", slot.Network, slot.Key, top.K,
 			p.Bumps(), p.FeeCap.Dec()),
-		Hint: "wait for lower fees; to free the nonce before: conclave cancel " + fmt.Sprint(slot.Height),
+		Hint: "wait for lower fees; see docs/operations.md, a stuck nonce",
 	}
 }
 
@@ -144,7 +144,7 @@ func (c *core) feeText(height uint64) string {
 	case top.Sent == 0:
 		return text + ", no endpoint has taken it"
 	case top.K >= uint64(p.Bumps()):
-		return text + ", the decided cap: it waits for lower fees, or for the operators' CANCEL"
+		return text + ", the decided cap: it waits for lower fees"
 	}
 	next := time.UnixMilli(int64(top.Sent)).Add(c.state.Policy.BumpAfter)
 	return text + ", the next from " + next.UTC().Format(time.RFC3339) + " on"

@@ -50,6 +50,9 @@ func (c *core) record(ds []decided) bool {
 	}
 	ok := c.update("record decision", func(tx *ledger.Tx) error {
 		for i, d := range ds {
+			if err := c.settleReleased(tx, d.fx); err != nil {
+				return err
+			}
 			if err := tx.Decide(d.committed, effects[i]); err != nil {
 				return err
 			}
@@ -63,7 +66,7 @@ func (c *core) record(ds []decided) bool {
 }
 
 func (c *core) effectsOf(fx batch.Effects, raised *[]ledger.Alert) ledger.DecisionEffects {
-	out := ledger.DecisionEffects{Members: fx.Members, Action: c.actionEffects(fx.Acted, raised)}
+	out := ledger.DecisionEffects{Members: fx.Members, Action: c.actionEffects(fx.Acted, raised), Released: releasedKeys(fx)}
 	for _, it := range fx.Batch.Items {
 		out.Items = append(out.Items, it.Content)
 	}
@@ -112,6 +115,7 @@ func (c *core) afterDecisions(fxs []batch.Effects) {
 		c.signer.decided(c)
 	}
 	for _, fx := range fxs {
+		c.released(fx)
 		c.onDecision(fx)
 	}
 	c.maybeBegin(c.now())

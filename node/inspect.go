@@ -127,7 +127,7 @@ func (n *Node) viewWithdrawal(tx *ledger.Tx, w ledger.Withdrawal) (WithdrawalVie
 
 // viewFate fills what follows from a decision.
 func (n *Node) viewFate(tx *ledger.Tx, w ledger.Withdrawal, out *WithdrawalView) error {
-	spent, ok, err := tx.SpentWID(w.ID)
+	spent, ok, err := tx.DecidedWID(w.ID)
 	if err != nil || !ok {
 		return err
 	}
@@ -201,7 +201,7 @@ func (c *core) whyNot(out *WithdrawalView) {
 	}
 	switch {
 	case out.Outcome == "reverted":
-		add(codeFailed, "the transaction reverted; operators must resolve it")
+		add(codeFailed, "the transaction reverted; it is paid once more when q members' word on that is decided")
 	case out.Outcome != "":
 		add("report", "the Relay has not shown the outcome yet")
 	case out.Height != nil:
@@ -214,6 +214,9 @@ func (c *core) whyNot(out *WithdrawalView) {
 }
 
 func (c *core) whyUndecided(out *WithdrawalView, add func(code, format string, args ...any)) {
+	if n := c.state.Freed(out.ID); n > 0 {
+		add("released", "decided before and released %d times: no final transaction paid it", n)
+	}
 	pay, certified := c.pool.pay[out.ID]
 	_, refused := c.pool.refuse[out.ID]
 	_, resolved := c.state.Fate(out.ID)

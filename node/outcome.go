@@ -16,10 +16,7 @@ import (
 // finalSeen takes what this node's own endpoints show at a slot's nonce, once it is final: the record first, then the
 // signed OUTCOME.
 func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
-	body := quorum.Outcome{
-		Epoch: c.state.Roster.Epoch, Lane: quorum.LaneKey{ChainID: slot.Key.ChainID, Token: slot.Token, Payer: slot.Key.Payer},
-		Nonce: slot.Key.Nonce, Batch: slot.Batch, K: seen.K, TxHash: seen.TxHash, BlockHash: seen.BlockHash, Status: seen.Status,
-	}
+	body := c.outcomeOf(slot, seen)
 	var raw []byte
 	var broken error // what was final is not, or not the same
 	ok := c.attempt("record outcome", func(tx *ledger.Tx) error {
@@ -37,9 +34,7 @@ func (c *core) finalSeen(slot ledger.Slot, seen chain.Sighting) {
 		if err != nil {
 			return err
 		}
-		raw, err = tx.Outcome(body, func(b quorum.Outcome) (quorum.Signed[quorum.Outcome], error) {
-			return quorum.Sign(c.key, c.network, b)
-		})
+		raw, err = tx.Outcome(body, c.signOutcome)
 		return err
 	})
 	switch {
@@ -63,7 +58,7 @@ func (c *core) hearOutcome(s quorum.Signed[quorum.Outcome]) {
 	}
 	var added bool
 	ok := c.attempt("keep outcome", func(tx *ledger.Tx) (err error) {
-		if _, settled, err := tx.OutcomeOf(key); err != nil || settled {
+		if _, settled, err := tx.OutcomeOf(key); err != nil || (settled && !tx.AwaitsRelease(key)) {
 			return err
 		}
 		added, err = tx.PutOutcome(s)
@@ -154,7 +149,7 @@ func settle(tx *ledger.Tx, key ledger.SlotKey, cert quorum.OutcomeCertificate) (
 	if err := tx.Settle(cert); err != nil {
 		return slot, err
 	}
-	if cert.Outcome().Status != 1 {
+	if cert.Outcome().Status != 1 || cert.Outcome().Batch != slot.Batch {
 		return slot, nil
 	}
 	for _, wid := range slot.Items {
@@ -169,10 +164,15 @@ func settle(tx *ledger.Tx, key ledger.SlotKey, cert quorum.OutcomeCertificate) (
 func (c *core) settled(key ledger.SlotKey, slot ledger.Slot, o quorum.Outcome) {
 	delete(c.unmined, key)
 	c.alerts.recover(codeAtCap + key.String())
+	c.contradicted(key, o)
+	if o.Batch != slot.Batch {
+		c.log.Info("cancelled", zap.Uint64s("withdrawals", slot.Items), zap.Uint64("nonce", key.Nonce), zap.Stringer("tx", o.TxHash))
+		return
+	}
 	if o.Status != 1 {
 		c.alerts.raise(Alert{Key: codeFailed + key.String(), Code: codeFailed, Severity: ledger.Critical,
 			Text: fmt.Sprintf("the transaction at %s reverted: %s; its withdrawals %v wait", key, o.TxHash, slot.Items),
-			Hint: "nothing was paid and the nonce is spent; this version cannot release the withdrawals"})
+			Hint: "nothing was paid and the nonce is spent; they are released and paid once more, what reverts again waits for a RESOLVE"})
 		return
 	}
 	c.log.Info("paid", zap.Uint64s("withdrawals", slot.Items), zap.Uint64("nonce", key.Nonce), zap.Stringer("tx", o.TxHash))

@@ -319,7 +319,6 @@ func (w *watcher) observe(ctx context.Context) error {
 		slot  ledger.Slot
 		stage ledger.Payout
 		track chain.Track
-		value []byte
 	}
 	var all []open
 	err := w.n.led.View(func(tx *ledger.Tx) error {
@@ -327,17 +326,8 @@ func (w *watcher) observe(ctx context.Context) error {
 			if s.Network != w.lane.Network || p.Stage == ledger.StageDecided && w.n.now().UnixMilli()-int64(p.Changed) < 2000 {
 				return nil
 			}
-			o := open{slot: s, stage: p}
-			d, _, err := tx.Decision(s.Height)
-			if err != nil {
-				return err
-			}
-			o.value = d.Value
-			err = tx.SignedOf(s.Batch, func(signed ledger.Signed) error {
-				o.track.Signed = append(o.track.Signed, chain.SignedRef{K: signed.K, Hash: signed.Hash})
-				return nil
-			})
-			all = append(all, o)
+			track, err := signedTrack(tx, s)
+			all = append(all, open{s, p, track})
 			return err
 		})
 	})
@@ -346,11 +336,11 @@ func (w *watcher) observe(ctx context.Context) error {
 	}
 	var failed error
 	for _, o := range all {
-		payment, err := paymentOf(w.n.network, o.value, w.n.genesis.Lanes)
+		payments, err := w.payments(o.slot)
 		if err != nil {
 			return err
 		}
-		look, err := chain.Observe(ctx, w.end, payment, o.track)
+		look, err := chain.Observe(ctx, w.end, o.track, payments...)
 		if errors.Is(err, chain.ErrUnexplained) {
 			w.unexplainedNonce(o.slot, err)
 		}
@@ -360,7 +350,7 @@ func (w *watcher) observe(ctx context.Context) error {
 		}
 		w.seen(o.slot, o.stage, look)
 	}
-	return failed
+	return errors.Join(failed, w.restate(ctx))
 }
 
 // unexplainedNonce halts this node when a decided nonce is used up by what is no transaction: the key authorised something, and it

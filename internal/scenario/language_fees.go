@@ -14,6 +14,14 @@ func fees() []command {
 			}
 			return err
 		}},
+		{"destination of NAME refuses money", false, func(p *player, a args) error {
+			p.w.Chain.SetReverting(p.w.User(a["NAME"]).Address)
+			return nil
+		}},
+		{"destination of NAME takes money", false, func(p *player, a args) error {
+			p.w.Chain.SetAccepting(p.w.User(a["NAME"]).Address)
+			return nil
+		}},
 		{"chain is calm", false, func(p *player, _ args) error { p.w.Chain.Congest(uint256.Int{}); return nil }},
 	}
 }

@@ -3,6 +3,7 @@ package simnet
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -174,7 +175,12 @@ func (w *World) checkDecisions(r *Report, disks []disk) error {
 	}
 	r.Decisions = len(decided)
 	items, nonces := map[uint64]uint64{}, map[uint64][]uint64{}
-	for h, b := range w.allValues(disks) {
+	values := w.allValues(disks)
+	for _, h := range slices.Sorted(maps.Keys(values)) {
+		b := values[h]
+		if err := w.releasedItems(values, h, items); err != nil {
+			return err
+		}
 		for _, it := range b.Items {
 			if was, ok := items[it.Content.WID]; ok {
 				return broken("I6", "withdrawal %d is paid by height %d and by height %d", it.Content.WID, was, h)

@@ -276,7 +276,10 @@ func spentOf(c quorum.Content) spentWID {
 func (s *State) noteSpent(c quorum.Content) {
 	w := spentOf(c)
 	all := s.spent[c.Account]
-	at, _ := slices.BinarySearchFunc(all, w, func(a, b spentWID) int { return cmp.Compare(a.wid, b.wid) })
+	at, known := slices.BinarySearchFunc(all, w, func(a, b spentWID) int { return cmp.Compare(a.wid, b.wid) })
+	if known {
+		return // released before, and spent all along
+	}
 	s.spent[c.Account] = slices.Insert(all, at, w)
 }
 

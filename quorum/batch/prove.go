@@ -45,6 +45,11 @@ func Prove(network common.Hash, roster quorum.Roster, value []byte) (Proven, err
 			return Proven{}, invalid("withdrawal %d: %v", r.Content.WID, err)
 		}
 	}
+	for _, u := range b.Releases {
+		if _, err := u.Verify(network, roster); err != nil {
+			return Proven{}, invalid("release of nonce %d: %v", u.Outcome.Nonce, err)
+		}
+	}
 	return Proven{b, quorum.ValueID(network, value), roster.Epoch, views}, nil
 }
 

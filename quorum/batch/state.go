@@ -34,6 +34,8 @@ type State struct {
 	messages map[common.Hash]bool
 	spent    map[common.Address][]spentWID // by wid
 	resolved map[uint64]resolution         // by wid
+	placed   map[slotAt]placed             // until released
+	freed    map[uint64]freed              // what was ever released, by wid
 
 	governors governors
 	history   quorum.Cutover
@@ -59,6 +61,8 @@ type Effects struct {
 	Slot    *Slot                 // nil without items
 	Members *quorum.MembersAction // nil unless the kind is Members
 	Acted   *Acted                // nil unless the operators decided
+
+	Released []Released // slots whose items went free
 }
 
 // NewState starts from a genesis document that was verified.
@@ -76,6 +80,7 @@ func NewState(g quorum.Genesis) (*State, error) {
 		next: map[quorum.NonceKey]uint64{}, first: map[quorum.NonceKey]uint64{}, slots: map[quorum.NonceKey][]Cost{},
 		wids: map[uint64]bool{}, events: map[uint64]bool{}, messages: map[common.Hash]bool{},
 		spent: map[common.Address][]spentWID{}, resolved: map[uint64]resolution{},
+		placed: map[slotAt]placed{}, freed: map[uint64]freed{},
 		governors: newGovernors(policy.Governors), history: g.Cutover,
 	}, nil
 }
@@ -135,7 +140,9 @@ func (s *State) apply(c quorum.Committed, b Batch, valid func() error) (Effects,
 	fx := Effects{Batch: b}
 	switch b.Kind {
 	case Payout:
+		fx.Released = s.release(b)
 		fx.Slot = s.applyPayout(b)
+		s.place(b, fx.Slot, c.ID())
 	case Members:
 		if fx.Members, err = s.applyMembers(b); err != nil {
 			return Effects{}, err

@@ -31,8 +31,8 @@ func (s *State) inTurn(b Batch) error {
 		return invalid("height %d, next is %d", b.Height, s.Height+1)
 	case b.Previous != s.Previous:
 		return invalid("previous is not the decision of height %d", s.Height)
-	case len(b.Releases) != 0:
-		return invalid("releases are not supported by this version")
+	case len(b.Releases) != 0 && b.Kind != Payout:
+		return invalid("a %s releases nothing", b.Kind)
 	}
 	return nil
 }
@@ -111,12 +111,15 @@ func (s *State) validPayout(b Batch, views []quorum.View, median uint64, prove b
 		return invalid("a PAYOUT before the committee has a key")
 	case len(b.Action) != 0:
 		return invalid("a PAYOUT with an action")
-	case len(b.Items)+len(b.Rejects) == 0:
+	case len(b.Items)+len(b.Rejects)+len(b.Releases) == 0:
 		return invalid("a PAYOUT of nothing")
 	case len(b.Items) > quorum.MaxItems:
 		return invalid("%d items, at most %d", len(b.Items), quorum.MaxItems)
 	case len(b.Rejects) > MaxRejects:
 		return invalid("%d rejects, at most %d", len(b.Rejects), MaxRejects)
+	}
+	if err := s.validReleases(b, prove); err != nil {
+		return err
 	}
 	if err := s.validEntries(b, median, prove); err != nil {
 		return err
@@ -202,7 +205,7 @@ func (s *State) fresh(c quorum.Content, seen *State, certified, median uint64) e
 	case certified > staleViews && median < certified-staleViews:
 		return invalid("the views are more than %d s older than the certificate of withdrawal %d", staleViews/1000, c.WID)
 	}
-	return nil
+	return s.onceMore(c)
 }
 
 // validTransaction checks nonce, fees and funds against what q members saw.

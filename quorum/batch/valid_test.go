@@ -47,7 +47,7 @@ func frameRules() []rule {
 		{"epoch", func(_ tb, _ *world, b *batch.Batch) { b.Epoch = 2 }, "epoch 2"},
 		{"height", func(_ tb, _ *world, b *batch.Batch) { b.Height++ }, "height"},
 		{"previous", func(_ tb, _ *world, b *batch.Batch) { b.Previous[0] ^= 1 }, "previous"},
-		{"releases", func(_ tb, _ *world, b *batch.Batch) { b.Releases = make([]quorum.UncheckedOutcome, 1) }, "releases"},
+		{"a release of nothing", func(_ tb, _ *world, b *batch.Batch) { b.Releases = make([]quorum.UncheckedOutcome, 1) }, "holds no items"},
 		{"nothing to sweep", func(_ tb, _ *world, b *batch.Batch) { b.Kind = batch.Sweep }, "no old payer is to be swept"},
 		{"unknown kind", func(_ tb, _ *world, b *batch.Batch) { b.Kind = 9 }, "unknown kind(9)"},
 		{"a view too few", func(_ tb, _ *world, b *batch.Batch) { b.Views = b.Views[1:] }, "views, want exactly"},

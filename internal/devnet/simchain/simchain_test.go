@@ -163,7 +163,7 @@ func TestOutcomeIsFoundByNonceAlone(t *testing.T) {
 	w.commit(40)
 
 	track, _ := chain.Step(chain.Track{}, chain.Observation{Stored: &chain.SignedRef{Hash: w.sign(p, 0).Hash}})
-	look, err := chain.Observe(w.ctx, w.node, p, track)
+	look, err := chain.Observe(w.ctx, w.node, track, p)
 	require.NoError(t, err)
 	track, do := chain.Step(track, chain.Observation{Looked: &look})
 	require.Equal(t, chain.StageFinal, track.Stage)
@@ -265,7 +265,7 @@ func TestReorganisedPayoutIsSentAgain(t *testing.T) {
 	track, _ := chain.Step(chain.Track{}, chain.Observation{Stored: &chain.SignedRef{Hash: s.Hash}})
 	follow := func() {
 		t.Helper()
-		look, err := chain.Observe(w.ctx, w.node, p, track)
+		look, err := chain.Observe(w.ctx, w.node, track, p)
 		require.NoError(t, err)
 		var do []chain.Action
 		track, do = chain.Step(track, chain.Observation{Looked: &look})
