@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -141,7 +142,11 @@ func (f *ceremony) again(c *core, attempt uint64) error {
 		f.finding, f.searched = true, c.now()
 		go f.prepare(c) // not waited for at the end: nothing can stop a search
 	}
-	_, err := rand.Read(f.nonce[:])
+	random := c.random
+	if random == nil {
+		random = rand.Reader
+	}
+	_, err := io.ReadFull(random, f.nonce[:])
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,7 @@ type core struct {
 	log     *zap.Logger
 	now     func() time.Time
 	turns   Turns
+	random  io.Reader // of nonces, in simulations; nil: crypto/rand
 
 	roundTimeout time.Duration // of a signing round
 

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,10 +56,11 @@ type Parts struct {
 	// Signer makes what runs threshold sessions; nil: package tss. A simulation may bring one that costs no computing.
 	Signer func(tss.Transport) (Signer, error)
 	// Steps is asked between the ledger's durable steps, Now tells the time of day, and Turns order what the node's goroutines
-	// do; nil outside simulations.
-	Steps ledger.Steps
-	Now   func() time.Time
-	Turns Turns
+	// do, Random is where the nonces of ceremonies come from; nil outside simulations.
+	Steps  ledger.Steps
+	Now    func() time.Time
+	Turns  Turns
+	Random io.Reader
 }
 
 // Signer runs threshold sessions. [tss.Engine] is the only one that holds shares; its docs are the contract of another.
@@ -84,6 +86,7 @@ type Node struct {
 	log     *zap.Logger
 	now     func() time.Time
 	turns   Turns
+	random  io.Reader
 	started time.Time
 
 	refusals *refusals
@@ -104,7 +107,7 @@ func New(cfg Config, parts Parts) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, genesis: cfg.Genesis, network: cfg.Genesis.ID(),
-		self: crypto.PubkeyToAddress(cfg.Key.PublicKey), relay: parts.Relay, log: cfg.Log, now: time.Now, turns: parts.Turns,
+		self: crypto.PubkeyToAddress(cfg.Key.PublicKey), relay: parts.Relay, log: cfg.Log, now: time.Now, turns: parts.Turns, random: parts.Random,
 		watchers: map[string]*watcher{},
 	}
 	if parts.Now != nil {
@@ -144,7 +147,7 @@ func (n *Node) wire(parts Parts) error {
 	}
 	c := &core{
 		key: n.cfg.Key, self: n.self, genesis: n.genesis, network: n.network, led: n.led, vault: parts.Vault,
-		alerts: n.alerts, log: n.log, now: n.now, turns: n.turns, tasks: make(chan func(), taskQueue), state: state,
+		alerts: n.alerts, log: n.log, now: n.now, turns: n.turns, random: n.random, tasks: make(chan func(), taskQueue), state: state,
 		roundTimeout: n.cfg.RoundTimeout, confirmed: n.cfg.Confirmed,
 		answered: map[common.Address]time.Time{}, behind: map[common.Address]uint64{}, heard: map[common.Address]time.Time{}, lanes: map[string]laneFacts{},
 	}

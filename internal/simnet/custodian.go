@@ -60,12 +60,17 @@ func (w *World) newCustodian(i int, key *ecdsa.PrivateKey, dir string) (*Custodi
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
+	return w.custodian(i, key, dir), w.founding.write(dir, w.network)
+}
+
+// custodian has its own views of chain and Relay; its folder is there.
+func (w *World) custodian(i int, key *ecdsa.PrivateKey, dir string) *Custodian {
 	name := fmt.Sprintf("n%d", i)
 	c := &Custodian{Index: i, Name: name, Address: crypto.PubkeyToAddress(key.PublicKey), w: w, key: key, dir: dir,
 		Chain: w.Chain.Endpoint(name), Relay: w.Relay.View(i + 1), crash: &crasher{w: w, name: name, seen: map[string]bool{}, database: filepath.Join(dir, databaseFile)}}
 	c.second = &odd{Endpoint: w.Chain.Endpoint(name + " second")}
 	c.second.set(EndpointHonest)
-	return c, w.founding.write(dir, w.network)
+	return c
 }
 
 // Running reports whether the process lives, as far as anybody told.
@@ -107,7 +112,7 @@ func (c *Custodian) build() (*node.Node, error) {
 			return traitorDoor{netDoor{c.Net, c.crash}, c}, err
 		},
 		Relay: api, Chains: chains, Vault: c.store(), Notifier: &c.Notices,
-		Steps: c.crash.step, Now: c.now, Turns: c.w.turns(c.Name),
+		Steps: c.crash.step, Now: c.now, Turns: c.w.turns(c.Name), Random: c.w.random(c.Name),
 	}
 	if !c.w.cfg.Shares {
 		parts.Signer = func(to tss.Transport) (node.Signer, error) {

@@ -1,9 +1,13 @@
 package simnet
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"hash/fnv"
+	"io"
 	"maps"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -40,6 +44,12 @@ func (m *moments) take(wanted time.Time) time.Time {
 	}
 	m.taken[at] = true
 	return time.Unix(0, at)
+}
+
+// random is what a process draws: other numbers in each of its lives, and the same in each play of a seed.
+func (w *World) random(process string) io.Reader {
+	seed := sha256.Sum256(fmt.Appendf(nil, "%d %s %d", w.cfg.Turns, process, time.Now().UnixNano()))
+	return rand.NewChaCha8(seed)
 }
 
 // turns gives each goroutine of a process its own way from being woken to acting, another one each time: by Config.Turns, its name

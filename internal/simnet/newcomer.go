@@ -26,8 +26,7 @@ func (w *World) Newcomer() (*Custodian, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c := &Custodian{Index: i, Name: name, Address: crypto.PubkeyToAddress(key.PublicKey), w: w, key: key, dir: dir,
-		Chain: w.Chain.Endpoint(name), Relay: w.Relay.View(i + 1), crash: &crasher{w: w, name: name, seen: map[string]bool{}, database: filepath.Join(dir, databaseFile)}}
+	c := w.custodian(i, key, dir)
 	for _, o := range w.Custodians {
 		c.invited = append(c.invited, memberOf(o.Index, o.key))
 	}

@@ -136,7 +136,7 @@ func DealKey(secret *big.Int, epoch uint64, members []common.Address, threshold 
 // DealIn is [DealKey] as of a session, which the transcript names.
 func DealIn(session common.Hash, secret *big.Int, epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (map[common.Address]*tss.KeyShare, error) {
 	sorted := slices.SortedFunc(slices.Values(members), common.Address.Cmp)
-	d, err := newDeal(secret, epoch, sorted, threshold, set)
+	d, err := newDeal(session, secret, epoch, sorted, threshold, set)
 	if err != nil {
 		return nil, err
 	}
@@ -184,15 +184,13 @@ type deal struct {
 	pre     []storedPreParams
 }
 
-func newDeal(secret *big.Int, epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (*deal, error) {
+// newDeal draws the polynomial from what it deals, so that a test that deals the same again has the same shares.
+func newDeal(session common.Hash, secret *big.Int, epoch uint64, members []common.Address, threshold int, set func(i int) []byte) (*deal, error) {
 	q := crypto.S256().Params().N
 	polynomial := make([]*big.Int, threshold)
 	for i := range polynomial {
-		c, err := rand.Int(rand.Reader, q)
-		if err != nil {
-			return nil, err
-		}
-		polynomial[i] = c
+		c := crypto.Keccak256(fmt.Appendf(nil, "conclave test polynomial %x %x %d %d", session, secret, epoch, i))
+		polynomial[i] = new(big.Int).Mod(new(big.Int).SetBytes(c), q)
 	}
 	polynomial[0] = secret
 	d := &deal{common: storedShare{
