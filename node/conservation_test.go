@@ -170,7 +170,7 @@ func TestFlowStatus(t *testing.T) {
 	require.NoError(t, p.n.led.View(func(tx *ledger.Tx) error { return p.n.describeFlows(tx, &s) }))
 	require.Empty(t, s.Lanes[1].Flows)
 	require.Equal(t, []FlowStatus{
-		{Initial: "50", Inflow: "0", Wallet: "50", Paid: "0", Fees: "0", Lost: "0", Since: 11, Block: 11},
-		{Token: p.key.Token, Initial: "100", Inflow: "3", Wallet: "103", Paid: "0", Fees: "0", Lost: "0", Since: 11, Block: 12},
+		{Initial: "50", Inflow: "0", Wallet: "50", Paid: "0", Claims: "0", Fees: "0", Lost: "0", Since: 11, Block: 11},
+		{Token: p.key.Token, Initial: "100", Inflow: "3", Wallet: "103", Paid: "0", Claims: "0", Fees: "0", Lost: "0", Since: 11, Block: 12},
 	}, s.Lanes[0].Flows)
 }

@@ -87,6 +87,7 @@ type LaneStatus struct {
 	Network  string          `json:"network"`
 	ChainID  uint64          `json:"chain_id"`
 	Token    common.Address  `json:"token"`
+	Way      string          `json:"way"` // single, or batch
 	Payer    *common.Address `json:"payer"`
 	Nonce    uint64          `json:"nonce"`     // final
 	Next     uint64          `json:"next"`      // of the next decision
@@ -214,7 +215,7 @@ func (c *core) describeMembers(s *Status) {
 
 func (c *core) describeLanes(s *Status) {
 	for _, l := range c.state.Lanes {
-		out := LaneStatus{Network: l.Network, ChainID: l.ChainID, Token: l.Token, Balance: "0", Gas: "0", Flows: []FlowStatus{}}
+		out := LaneStatus{Network: l.Network, ChainID: l.ChainID, Token: l.Token, Way: l.Way, Balance: "0", Gas: "0", Flows: []FlowStatus{}}
 		if c.state.Founded() {
 			payer, key := c.state.Payer, l.Key(c.state.Payer)
 			out.Payer, out.Next = &payer, c.state.NextNonce(key.Nonces())
