@@ -113,7 +113,7 @@ func nodeAlerts() []AlertKind {
 		{Code: codeAtCap, Severity: ledger.Critical, Meaning: "A signed payment has reached the fee cap that was decided for it and is in no block. Its nonce holds up every later one of its chain.",
 			Ends: "it is in a block", Do: "Wait for lower fees: see docs/operations.md, a stuck nonce. This version decides no CANCEL."},
 		{Code: codeFailed, Severity: ledger.Critical, Meaning: "A payment reverted on chain. Its nonce is spent and nobody was paid.",
-			Do: "See why with the transaction's trace. The withdrawals wait; nothing is paid twice."},
+			Do: "See why with the transaction's trace. The withdrawals are released and paid once more; what reverts again waits for a RESOLVE."},
 		{Code: codeMoved, Severity: ledger.Critical, Meaning: "A final payment in a token succeeded, and the token's own events say that it moved another amount: it takes a fee, or it answers that it paid and does not. The withdrawal counts as paid.",
 			Do: "Look at the transaction and at the destination's balance; `conclave halt --lane NETWORK` until the token is understood."},
 		{Code: codeRemoved, Severity: ledger.Critical, Meaning: "A decided change of members left this node out. It signs nothing, and the others close their connections.",
