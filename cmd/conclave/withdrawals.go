@@ -187,7 +187,7 @@ func newBatches(env *cli.Env) *cobra.Command {
 func writeBatches(env *cli.Env, w io.Writer, list []node.BatchView) error {
 	var rows [][]string
 	for _, b := range list {
-		rows = append(rows, []string{fmt.Sprint(b.Height), b.Kind, orDash(b.Network), optional(b.Nonce), ids(b.Items), ids(b.Rejects), coins(b.Value), orDash(b.Stage), optional(b.Tx)})
+		rows = append(rows, []string{fmt.Sprint(b.Height), b.Kind, orDash(b.Network), optional(b.Nonce), idsInARow(b.Items), idsInARow(b.Rejects), coins(b.Value), orDash(b.Stage), optional(b.Tx)})
 	}
 	return env.Table(w, []string{"HEIGHT", "KIND", "LANE", "NONCE", "PAYS", "REJECTS", "VALUE", "STAGE", "TRANSACTION"}, rows)
 }
@@ -197,6 +197,17 @@ func ids(list []uint64) string {
 		return "-"
 	}
 	return strings.Trim(fmt.Sprint(list), "[]")
+}
+
+// maxIDs is how many withdrawals a row of a table names.
+const maxIDs = 6
+
+// idsInARow is ids for a table: of many, how many, and the first and the last.
+func idsInARow(list []uint64) string {
+	if len(list) <= maxIDs {
+		return ids(list)
+	}
+	return fmt.Sprintf("%d: %d … %d", len(list), list[0], list[len(list)-1])
 }
 
 func writeBatch(w io.Writer, b node.BatchView) error {

@@ -22,3 +22,9 @@ func TestAClaimIsTold(t *testing.T) {
 	require.Contains(t, b.String(), "claim        the recipient did not take it: 1.5 is paid to "+v.To.Hex()+", who calls claim("+
 		common.Address{}.Hex()+", "+v.To.Hex()+") of contract "+v.Claim.Contract.Hex())
 }
+
+func TestARowNamesAFewWithdrawals(t *testing.T) {
+	require.Equal(t, "-", idsInARow(nil))
+	require.Equal(t, "4 5 6 7 8 9", idsInARow([]uint64{4, 5, 6, 7, 8, 9}))
+	require.Equal(t, "7: 4 … 12", idsInARow([]uint64{4, 5, 6, 7, 8, 9, 12}))
+}
