@@ -27,6 +27,7 @@ var (
 	repeat    = flag.Int("campaign.repeat", 0, "play the schedule of each seed so often and compare the traces")
 	journal   = flag.String("campaign.journal", "", "a file that holds the seed of the schedule being played")
 	keep      = flag.String("campaign.keep", "", "a folder for what failed, made small")
+	changes   = flag.Bool("campaign.changes", false, "operators ask for other committees too")
 	tries     = flag.Int("campaign.tries", 200, "how many plays making a failing schedule small may take")
 )
 
@@ -101,7 +102,7 @@ func TestSchedules(t *testing.T) {
 	}
 	began, sum := time.Now(), tally{}
 	for i := range uint64(*schedules) {
-		text := Generate(seed + i)
+		text := written()(seed + i)
 		if *journal != "" { // what is on the way when the whole process ends
 			require.NoError(t, os.WriteFile(*journal, fmt.Appendf(nil, "%d\n", seed+i), 0o600))
 		}
@@ -112,6 +113,14 @@ func TestSchedules(t *testing.T) {
 		}
 	}
 	sum.print(seed, uint64(*schedules), time.Since(began))
+}
+
+// written is who writes the schedules.
+func written() func(uint64) string {
+	if *changes {
+		return GenerateChanges
+	}
+	return Generate
 }
 
 // failed tells how a schedule failed, and leaves a small one.
@@ -131,9 +140,11 @@ func (s *stage) failed(seed uint64, text string, err error) {
 // TestGenerateIsAFunctionOfItsSeed: and everything that it writes is understood.
 func TestGenerateIsAFunctionOfItsSeed(t *testing.T) {
 	for seed := range uint64(300) {
-		text := Generate(seed)
-		require.Equal(t, text, Generate(seed))
-		_, err := scenario.Parse("schedule", text)
-		require.NoError(t, err)
+		for _, write := range []func(uint64) string{Generate, GenerateChanges} {
+			text := write(seed)
+			require.Equal(t, text, write(seed))
+			_, err := scenario.Parse("schedule", text)
+			require.NoError(t, err)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // Size of a schedule.
 const (
-	members   = 4
+	members   = 4 // that found it
 	minSteps  = 6
 	moreSteps = 14
 	// tariffCoins is more than any fee of a withdrawal of this size.
@@ -19,10 +19,14 @@ const (
 // Generate writes the schedule of a seed, in the language of package scenario: people who earn and withdraw, everything that may
 // go wrong between and around custodians, and then the day after, when all is mended and what is owed must be paid. At most
 // f members turn, and whoever the Relay lies about, or lost a deposit to a reorg, is owed nothing by the last line.
-func Generate(seed uint64) string { return generate(seed, moreSteps) }
+func Generate(seed uint64) string { return generate(seed, moreSteps, false) }
 
-func generate(seed uint64, more int) string {
-	g := &generator{dice: rand.New(rand.NewPCG(seed, 0)), left: map[string]int{}, asked: map[string]bool{}, owed: []string{"alice", "bob", "carol"}}
+// GenerateChanges is [Generate] with operators who ask for other committees now and then.
+func GenerateChanges(seed uint64) string { return generate(seed, moreSteps, true) }
+
+func generate(seed uint64, more int, changes bool) string {
+	g := &generator{dice: rand.New(rand.NewPCG(seed, 0)), left: map[string]int{}, asked: map[string]bool{}, owed: []string{"alice", "bob", "carol"},
+		wanted: []int{0, 1, 2, 3}, next: members, changes: changes}
 	g.line("# Seed %d.", seed)
 	g.line("turns %d", seed%(1<<31))
 	g.line("nodes %d", members)
@@ -52,12 +56,16 @@ type generator struct {
 	asked    map[string]bool
 	owed     []string // who must be paid in the end
 	requests int
-	turned   int  // the member that is not honest; 0: none, else its index and one
-	saved    int  // the member with a backup; likewise
-	late     int  // the member with a clock that is minutes wrong; likewise
-	restored bool // the backup was put back
-	down     bool // the Relay answers nobody
-	dear     bool // nobody can afford a transaction
+	turned   int   // the member that is not honest; 0: none, else its index and one
+	saved    int   // the member with a backup; likewise
+	late     int   // the member with a clock that is minutes wrong; likewise
+	restored bool  // the backup was put back
+	changes  bool  // operators ask for other committees
+	wanted   []int // the committee that operators asked for last
+	next     int   // the custodian that may join
+	joined   []int // those that were asked to
+	down     bool  // the Relay answers nobody
+	dear     bool  // nobody can afford a transaction
 }
 
 func (g *generator) line(format string, args ...any) { fmt.Fprintf(&g.text, format+"\n", args...) }
@@ -71,6 +79,9 @@ func (g *generator) pick(words ...string) string { return words[g.dice.IntN(len(
 func (g *generator) member() int { return g.dice.IntN(members) }
 
 func (g *generator) honest() int {
+	if len(g.joined) > 0 && g.one(4) {
+		return g.joined[g.dice.IntN(len(g.joined))]
+	}
 	for {
 		if i := g.member(); i+1 != g.turned {
 			return i
@@ -101,6 +112,7 @@ func (g *generator) turn() {
 	g.turned = who + 1
 	if g.one(2) {
 		g.line("twin of %d whose proposals reach only %s", who, g.some())
+		g.next++
 		return
 	}
 	g.line("puppet %d", who)
@@ -110,6 +122,10 @@ func (g *generator) turn() {
 // step is one thing that happens, and a while.
 func (g *generator) step() {
 	switch n := g.dice.IntN(100); {
+	case n < 10:
+		g.lock()
+	case n < 13 && g.changes:
+		g.committee()
 	case n < 40:
 		g.people()
 	case n < 60:
@@ -130,29 +146,38 @@ func (g *generator) step() {
 
 func (g *generator) people() {
 	name := g.pick("alice", "bob", "carol", "mallory")
-	most := g.left[name] - tariffCoins
 	switch {
-	case g.down || most < 5 || g.one(6):
+	case g.one(6):
 		g.earn(name)
-	case name == "carol" && !g.dear && g.one(2):
+	case name == "carol" && !g.down && !g.dear && g.one(2):
 		coins := 5 + g.dice.IntN(20)
 		g.left[name] += coins
 		g.line("user carol deposits %d", coins)
-	case g.one(8):
+	case !g.down && g.left[name] > 2 && g.one(8):
 		g.left[name] -= 2
 		g.line("user %s pays 2 for a task", name)
 	default:
-		// Never twice the same amount: within one second that would be one message, and the second request is refused.
-		coins := 5 + g.dice.IntN(most-4)
-		if g.asked[fmt.Sprint(name, coins)] {
-			g.earn(name)
-			return
-		}
-		g.asked[fmt.Sprint(name, coins)] = true
-		g.left[name] -= coins + tariffCoins
-		g.requests++
-		g.line("user %s withdraws %d as w%d", name, coins, g.requests)
+		g.withdraw(name)
 	}
+}
+
+// withdraw asks for some of what a user has, or lets it earn when that is too little.
+func (g *generator) withdraw(name string) {
+	most := g.left[name] - tariffCoins
+	if g.down || most < 5 {
+		g.earn(name)
+		return
+	}
+	// Never twice the same amount: within one second that would be one message, and the second request is refused.
+	coins := 5 + g.dice.IntN(most-4)
+	if g.asked[fmt.Sprint(name, coins)] {
+		g.earn(name)
+		return
+	}
+	g.asked[fmt.Sprint(name, coins)] = true
+	g.left[name] -= coins + tariffCoins
+	g.requests++
+	g.line("user %s withdraws %d as w%d", name, coins, g.requests)
 }
 
 func (g *generator) network() {
@@ -162,7 +187,7 @@ func (g *generator) network() {
 	case 1:
 		all := g.dice.Perm(members)
 		at := 1 + g.dice.IntN(members-1)
-		g.line("partition %s | %s", list(all[:at]), list(all[at:]))
+		g.line("partition %s | %s", list(append(all[:at:at], g.joined...)), list(all[at:]))
 	case 2:
 		g.line("heal")
 	case 3:
@@ -268,6 +293,41 @@ func (g *generator) operators() {
 	default:
 		g.line("whoever is dead starts")
 	}
+}
+
+// lock brings one member alone into a lock: one member is not shown what is proposed and so wants nothing, and nothing gets through of
+// another one, so that only the latter counts a quorum of prevotes. Its round ends without a decision, and what the next ones propose
+// meets the lock. Sometimes a third one then counts a quorum alone.
+func (g *generator) lock() {
+	who, name := g.dice.Perm(members), g.pick("alice", "bob")
+	g.earn(name)
+	g.line("lose proposals to %d", who[0])
+	for _, kind := range []string{"proposals", "prevotes", "precommits"} {
+		g.line("lose %s from %d", kind, who[1])
+	}
+	g.withdraw(name)
+	g.line("wait %dms", 7000+g.dice.IntN(7000))
+	g.line("lose nothing")
+	if g.one(3) {
+		g.line("lose prevotes from %d", who[2])
+		g.line("wait %dms", 1000+g.dice.IntN(4000))
+		g.line("lose nothing")
+	}
+}
+
+// committee is what operators ask for: the same members with fresh shares, one more, or one less of five. Who turned, or came back
+// from a backup, may keep a change waiting for ever, but no payment.
+func (g *generator) committee() {
+	switch {
+	case len(g.wanted) > members && g.one(2):
+		at := g.dice.IntN(len(g.wanted))
+		g.wanted = slices.Delete(slices.Clone(g.wanted), at, at+1)
+	case len(g.wanted) == members && g.next < members+3 && g.one(2):
+		g.wanted, g.joined = append(slices.Clone(g.wanted), g.next), append(g.joined, g.next)
+		g.next++
+	}
+	g.line("operators would have members %s", strings.ReplaceAll(list(g.wanted), " ", ","))
+	g.line("wait %dms", 1000+g.dice.IntN(9000))
 }
 
 // wrongClock puts one member's clock wrong by minutes, always the same one's: it is one of the f. With more than f of them

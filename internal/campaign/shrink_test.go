@@ -29,7 +29,7 @@ func TestShrinkFindsWhatMatters(t *testing.T) {
 		}
 		return nil
 	}
-	whole := body(generate(201, 1))
+	whole := body(generate(201, 1, false))
 	text := strings.Join(whole[:len(whole)-5], "\n") // without the day after, to be quick
 	_, err = s.play(text)
 	require.ErrorContains(t, err, "I0:")

@@ -13,18 +13,21 @@ import (
 
 // tally adds up what schedules exercised, so that a count of them is not empty.
 type tally struct {
-	violations, decisions, paid, said, equal, locked, turned, bounds int
-	lines                                                            map[string]int
-	settled                                                          []float64 // seconds from the last question until everything was paid
+	violations, decisions, paid, said, equal, locked, turned, bounds, changes int
+	lines                                                                     map[string]int
+	settled                                                                   []float64 // seconds from the last question until everything was paid
 }
 
 // exercised are the kinds of lines that are counted, by the words that they begin with.
 func exercised() []string {
 	return []string{"storm", "partition", "lose", "kill", "restart", "crash", "power cut", "disk", "put the", "clock", "relay lies", "relay is silent", "relay fails",
-		"chain loses", "chain is down", "chain is too dear", "twin", "puppet", "operator", "user"}
+		"chain loses", "chain is down", "chain is too dear", "twin", "puppet", "operator", "operators would have", "user"}
 }
 
 var clock = regexp.MustCompile(`^\s*([0-9.]+)s  (> wait within 5m until all|end: )`)
+
+// succession is a decision that changes who rules, by its height.
+var succession = regexp.MustCompile(`decided .*height=\d+ .*kind=MEMBERS`)
 
 func (y *tally) add(text string, trace []string, r simnet.Report, err error) {
 	if y.lines == nil {
@@ -42,13 +45,18 @@ func (y *tally) add(text string, trace []string, r simnet.Report, err error) {
 			}
 		}
 	}
+	changed := map[string]bool{}
 	var at []float64
 	for _, l := range trace {
+		if m := succession.FindString(l); m != "" {
+			changed[m] = true
+		}
 		if m := clock.FindStringSubmatch(l); m != nil {
 			s, _ := strconv.ParseFloat(m[1], 64) // digits, by the expression
 			at = append(at, s)
 		}
 	}
+	y.changes += len(changed)
 	if len(at) == 2 {
 		y.settled = append(y.settled, at[1]-at[0])
 	}
@@ -63,7 +71,7 @@ func (y *tally) print(seed, n uint64, took time.Duration) {
 		}
 		return y.settled[int(share*float64(len(y.settled)-1))]
 	}
-	fmt.Printf("nodes: seeds=%d..%d schedules=%d violations=%d decisions=%d payments=%d statements=%d equal_books=%d locked_prevotes=%d turned=%d bounds=%d", seed, seed+n-1, n, y.violations, y.decisions, y.paid, y.said, y.equal, y.locked, y.turned, y.bounds)
+	fmt.Printf("nodes: seeds=%d..%d schedules=%d violations=%d decisions=%d payments=%d statements=%d equal_books=%d locked_prevotes=%d turned=%d bounds=%d member_changes=%d", seed, seed+n-1, n, y.violations, y.decisions, y.paid, y.said, y.equal, y.locked, y.turned, y.bounds, y.changes)
 	for _, kind := range exercised() {
 		fmt.Printf(" %s=%d", strings.ReplaceAll(kind, " ", "_"), y.lines[kind])
 	}

@@ -3,6 +3,7 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -200,7 +201,11 @@ func rewrites(l relaysim.Lie) bool {
 func (p *player) endHalts() error {
 	var halted error
 	network := false
-	for _, c := range p.w.Honest() {
+	rulers, operators, err := p.rulers()
+	if err != nil {
+		return err
+	}
+	for _, c := range rulers {
 		s, err := c.Node.Status(p.ctx)
 		if err != nil {
 			return err
@@ -223,7 +228,7 @@ func (p *player) endHalts() error {
 	if err != nil || len(now.Halts) == 0 {
 		return errors.Join(halted, err)
 	}
-	if _, err := p.w.Decree(p.ctx, now, []int{0, 1, 2, 3}); err != nil && !errors.Is(err, node.ErrAction) {
+	if _, err := p.w.Decree(p.ctx, now, operators); err != nil && !errors.Is(err, node.ErrAction) {
 		return errors.Join(halted, err)
 	}
 	return halted
@@ -252,11 +257,19 @@ func (p *player) fulfilled(a args) error {
 	return nil
 }
 
-// paidInFull: every custodian knows that every request of these users is paid, and the chain shows it.
+// paidInFull: every member of the latest committee knows that every request of these users is paid, and the chain shows it.
 func (p *player) paidInFull(a args) error {
+	rulers, _, err := p.rulers()
+	if err != nil {
+		return err
+	}
+	var who []string
+	for _, c := range rulers {
+		who = append(who, strconv.Itoa(c.Index))
+	}
 	for _, name := range strings.Fields(a["NAMES"]) {
 		for _, r := range p.w.RequestsOf(name) {
-			if err := p.outcome(args{"REQUEST": r.Name}, "paid", relayFulfilled); err != nil {
+			if err := p.outcome(args{"REQUEST": r.Name, "WHO": strings.Join(who, " ")}, "paid", relayFulfilled); err != nil {
 				return fmt.Errorf("%s: %w", r.Name, err)
 			}
 		}

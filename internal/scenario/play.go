@@ -25,6 +25,7 @@ type player struct {
 	decree  quorum.SignedAction // what operators signed last
 	tx      common.Hash         // the transaction that the story remembers
 	decreed time.Time           // when operators last signed the end of halts
+	wished  uint64              // members that operators asked for, so often
 
 	histories map[int][]relaysim.Lie // that custodians are shown of one account, for good
 }
