@@ -17,7 +17,7 @@ func protocolBuckets() [][]byte {
 		bucketVerdictUpTo, bucketVerdicts, bucketVerdictClaim, bucketVerdictCount, bucketVerdictWID,
 		bucketVotes, bucketConsensus, bucketValues,
 		bucketDecisions, bucketEpochs, bucketDeletions, bucketSpentEvent, bucketSpentMessage,
-		bucketSlots, bucketSlotBatch, bucketSlotHeight, bucketSlotOpen, bucketSlotFailed, bucketPayouts, bucketSigned,
+		bucketSlots, bucketSlotBatch, bucketSlotHeight, bucketSlotOpen, bucketSlotFailed, bucketPayouts, bucketStageTimes, bucketSigned,
 		bucketIntents, bucketAttempts, bucketSessions,
 		bucketReady, bucketAbortOwn, bucketAborts, bucketAbortCount, bucketStruck,
 		bucketOutcomeOwn, bucketOutcomes, bucketSettled, bucketPaid,

@@ -42,6 +42,7 @@ type Report struct {
 	Attempts  uint64
 	LastError string
 	Done      bool
+	DoneAt    uint64 `rlp:"optional"` // unix ms by this node's clock; 0 before, and in a database of an older version
 }
 
 // maxReportError bounds what is kept of a Relay's answer, in bytes: enough for a person, and it is a stranger's text.
@@ -95,7 +96,7 @@ func (tx *Tx) ReportTried(wid uint64, wrong string) error {
 
 // ReportDone records that the Relay's list shows the outcome.
 func (tx *Tx) ReportDone(wid uint64) error {
-	if err := tx.changeReport(wid, func(r *Report) { r.Done, r.LastError = true, "" }); err != nil {
+	if err := tx.changeReport(wid, func(r *Report) { r.Done, r.DoneAt, r.LastError = true, nowMS(), "" }); err != nil {
 		return err
 	}
 	return tx.b.Bucket(bucketOutboxPending).Delete(be64(wid))

@@ -92,7 +92,7 @@ func (tx *Tx) takeSlot(f SlotFields, c quorum.Committed, items []quorum.Content)
 		tx.b.Bucket(bucketSlotBatch).Put(slot.Batch[:], raw),
 		tx.b.Bucket(bucketSlotHeight).Put(be64(slot.Height), raw),
 		tx.b.Bucket(bucketSlotOpen).Put(raw, nil),
-		tx.put(bucketPayouts, raw, Payout{Stage: StageDecided, Changed: nowMS()}))
+		tx.putPayout(key, Payout{Stage: StageDecided, Changed: nowMS()}))
 }
 
 // Slot returns the slot of a nonce. ok is false when no decision took it.

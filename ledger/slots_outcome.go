@@ -176,7 +176,7 @@ func (tx *Tx) closeSlot(key SlotKey, stage Stage, o quorum.Outcome) error {
 	}
 	// This node may not have seen the block itself: the number is its own observation, the rest is certified.
 	p.Stage, p.K, p.TxHash, p.BlockHash, p.Status, p.Changed = stage, o.K, o.TxHash, o.BlockHash, o.Status, nowMS()
-	return errors.Join(tx.put(bucketPayouts, key.bytes(), p), tx.b.Bucket(bucketSlotOpen).Delete(key.bytes()))
+	return errors.Join(tx.putPayout(key, p), tx.b.Bucket(bucketSlotOpen).Delete(key.bytes()))
 }
 
 func (tx *Tx) markPaid(slot Slot, o quorum.Outcome) error {

@@ -101,7 +101,7 @@ func (tx *Tx) Track(key SlotKey, to Payout) error {
 		}
 	}
 	to.Changed = nowMS()
-	return tx.put(bucketPayouts, key.bytes(), to)
+	return tx.putPayout(key, to)
 }
 
 // Signed is a signed transaction of a batch.
@@ -142,7 +142,7 @@ func (tx *Tx) PutSigned(batch common.Hash, k uint64, raw []byte, hash common.Has
 	}
 	return errors.Join(
 		tx.put(bucketSigned, join(batch[:], be64(k)), Signed{K: k, Raw: raw, Hash: hash}),
-		tx.put(bucketPayouts, slot.Key.bytes(), p),
+		tx.putPayout(slot.Key, p),
 		tx.Audit("signed", fmt.Sprintf("%s, batch %s step %d: %s", slot.Key, batch, k, hash)))
 }
 

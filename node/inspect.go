@@ -45,6 +45,8 @@ type WithdrawalView struct {
 	WhyNotYet   []Reason          `json:"why_not_yet"`
 	Explanation []ExplanationView `json:"explanation"`
 	RelayStatus string            `json:"relay_status"`
+
+	Times []StageTime `json:"times"` // when this node saw it come to each stage, in order
 }
 
 // VerdictView is one member's word.
@@ -107,7 +109,7 @@ func (n *Node) Withdrawal(ctx context.Context, wid uint64) (WithdrawalView, erro
 func (n *Node) viewWithdrawal(tx *ledger.Tx, w ledger.Withdrawal) (WithdrawalView, error) {
 	out := WithdrawalView{
 		ID: w.ID, Account: w.Account, To: w.To, Network: w.Network, Amount: w.Amount.Dec(), Fee: w.Fee.Dec(), EventID: w.EventID,
-		Requested: time.Unix(int64(w.Timestamp), 0).UTC(), Stage: stageSeen, Verdicts: []VerdictView{}, WhyNotYet: []Reason{},
+		Requested: time.Unix(int64(w.Timestamp), 0).UTC(), Stage: stageSeen, Verdicts: []VerdictView{}, Times: []StageTime{}, WhyNotYet: []Reason{},
 		Explanation: []ExplanationView{},
 		RelayStatus: map[ledger.WithdrawalStatus]string{ledger.StatusPending: "pending", ledger.StatusSuccess: "success", ledger.StatusFailed: "failed"}[w.Status],
 	}
@@ -137,6 +139,9 @@ func (n *Node) viewFate(tx *ledger.Tx, w ledger.Withdrawal, out *WithdrawalView)
 		return err
 	}
 	out.Reported = reported && report.Done
+	if out.Times, err = stageTimes(tx, spent.Height, report); err != nil {
+		return err
+	}
 	if spent.Kind == ledger.SpentReject {
 		out.Stage, out.Outcome = stageRejected, "rejected"
 		if out.Reported {
@@ -181,6 +186,9 @@ func (n *Node) whyNotYet(ctx context.Context, out *WithdrawalView) error {
 	}
 	if out.Outcome != "" && out.Reported {
 		return nil
+	}
+	if w := n.watchers[out.Network]; w != nil && out.Outcome == "" && w.silent.Load() {
+		out.WhyNotYet = append(out.WhyNotYet, Reason{Code: codeChainDown, Text: out.Network + ": too few of the chain's endpoints answer"})
 	}
 	return n.core.ask(ctx, func() {
 		n.core.whyNot(out)

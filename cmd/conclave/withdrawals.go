@@ -113,6 +113,18 @@ func writeWithdrawal(env *cli.Env, w io.Writer, v node.WithdrawalView) error {
 		_, line := fmt.Fprintln(w)
 		err = errors.Join(err, line, env.Table(w, []string{"MEMBER", "ADDRESS", "VERDICT", "TIME"}, rows))
 	}
+	if len(v.Times) > 0 {
+		var rows [][]string
+		for i, t := range v.Times {
+			took := ""
+			if i > 0 {
+				took = "+" + t.At.Sub(v.Times[i-1].At).String()
+			}
+			rows = append(rows, []string{t.Stage, t.At.Format("2006-01-02 15:04:05.000Z07:00"), took})
+		}
+		_, line := fmt.Fprintln(w)
+		err = errors.Join(err, line, env.Table(w, []string{"CAME TO", "AT", "AFTER"}, rows))
+	}
 	if len(v.Explanation) > 0 {
 		var rows [][]string
 		for _, e := range v.Explanation {
