@@ -57,6 +57,7 @@ type ChangeView struct {
 	Members  int            `json:"members"` // of the committee to come
 	Quorum   int            `json:"quorum"`  // of the committee to come: so many decide, and so many shares sign
 	Reason   string         `json:"reason"`
+	Sweep    bool           `json:"sweep"`              // a new key is made behind it, and everything moved to its address
 	Ceremony *KeygenStatus  `json:"ceremony,omitempty"` // of an active change, with a node that takes part
 }
 
@@ -69,7 +70,7 @@ func (c *core) viewChange(p *proposal) *ChangeView {
 	joins, leaves, changed := change.Differs(c.state.Roster)
 	after := quorum.Roster{Members: change.Members}
 	out := &ChangeView{Joins: whoAre(joins, after), Leaves: whoAre(leaves, c.state.Roster), Changed: whoAre(changed, after),
-		Members: len(change.Members), Quorum: after.Q(), Reason: change.Reason, State: changeWaits}
+		Members: len(change.Members), Quorum: after.Q(), Reason: change.Reason, Sweep: change.Sweep, State: changeWaits}
 	active, ok := c.state.ActiveChange(c.openActions(), uint64(c.now().UnixMilli()))
 	switch {
 	case !ok:

@@ -52,8 +52,9 @@ type CommitteeView struct {
 	Height        uint64         `json:"height"`
 	Need          int            `json:"need"` // operators' signatures under an action
 	Members       []OperatorView `json:"members"`
-	Records       []RecordView   `json:"records"`   // of the members, whole
-	Deletions     []DeletionView `json:"deletions"` // of the shares of the epoch before, by who held one
+	Records       []RecordView   `json:"records"`         // of the members, whole
+	Deletions     []DeletionView `json:"deletions"`       // of the shares of the epoch before, by who held one
+	Sweep         *SweepView     `json:"sweep,omitempty"` // behind a removal for cause, until the old payer is empty
 	PolicyVersion uint64         `json:"policy_version"`
 	PolicyHash    common.Hash    `json:"policy_hash"`
 	PolicyFile    string         `json:"policy_file"`
@@ -119,6 +120,7 @@ func (n *Node) Committee(ctx context.Context) (CommitteeView, error) {
 			out.Members = append(out.Members, OperatorView{m.Name, m.Address, m.Operator})
 			out.Records = append(out.Records, ViewRecord(m))
 		}
+		out.Sweep = n.core.viewSweep()
 	})
 	if err != nil {
 		return out, err

@@ -21,18 +21,9 @@ import (
 type recast func(now quorum.Roster, args []string) (members []quorum.Member, why string, err error)
 
 func newMemberPropose(env *cli.Env) *cobra.Command {
-	remove := proposeVerb(env, "remove NAME-or-ADDRESS", "A member leaves", cobra.ExactArgs(1), removed)
-	sweep := remove.Flags().Bool("sweep", false, "not in this version: a new key, and everything moved to it")
-	run := remove.RunE
-	remove.RunE = func(cmd *cobra.Command, args []string) error {
-		if *sweep {
-			return cli.Errorf(cli.Refused, "", "member propose remove: --sweep is not built in this version: the key stays, and q shares of before sign with it")
-		}
-		return run(cmd, args)
-	}
 	return env.Group("propose", "Put another committee to the operators: q of them let the members hand the key on to it",
 		proposeVerb(env, "add RECORD-FILE", "A newcomer joins; the file is what its `conclave init` printed", cobra.ExactArgs(1), added),
-		remove,
+		proposeVerb(env, "remove NAME-or-ADDRESS", "A member leaves", cobra.ExactArgs(1), removed),
 		proposeVerb(env, "replace NAME-or-ADDRESS RECORD-FILE", "A member leaves and another joins, or the same comes with another record", cobra.ExactArgs(2), replaced),
 		proposeVerb(env, "rotate", "The same members, with fresh shares", cobra.NoArgs, rotated))
 }
@@ -86,6 +77,7 @@ func without(now quorum.Roster, m quorum.Member) []quorum.Member {
 func proposeVerb(env *cli.Env, use, short string, args cobra.PositionalArgs, how recast) *cobra.Command {
 	var s source
 	var why string
+	var sweep *bool
 	verb, _, _ := strings.Cut(use, " ")
 	cmd := &cobra.Command{
 		Use: use + " [--reason WHY] [--key-file F | --signature 0x… --time T]", Short: short, Args: args,
@@ -109,6 +101,7 @@ func proposeVerb(env *cli.Env, use, short string, args cobra.PositionalArgs, how
 				reason = why
 			}
 			change := quorum.NewMemberChange(members, reason)
+			change.Sweep = *sweep
 			a, err := s.place(c, change)
 			if err != nil {
 				return err
@@ -117,10 +110,14 @@ func proposeVerb(env *cli.Env, use, short string, args cobra.PositionalArgs, how
 			for _, arg := range args {
 				again += fmt.Sprintf(" %q", arg)
 			}
+			if *sweep {
+				again += " --sweep"
+			}
 			return s.propose(env, fmt.Sprintf("%s --reason %q", again, reason), c, now, a, change)
 		}),
 	}
 	s.register(cmd)
+	sweep = sweepFlag(cmd, verb)
 	cmd.Flags().StringVar(&why, "reason", "", "why, in words; the others read it (default: who comes and goes)")
 	return cmd
 }
@@ -200,15 +197,15 @@ func tellChange(b *strings.Builder, now quorum.Roster, change quorum.MemberChang
 	if len(joins)+len(leaves)+len(changed) == 0 {
 		b.WriteString("  nobody joins or leaves: the same members get fresh shares\n")
 	}
-	fmt.Fprintf(b, "  then %d of %d members decide, and %d shares sign (now %d of %d); the address that pays stays the same\n",
-		after.Q(), len(after.Members), after.Q(), now.Q(), len(now.Members))
+	stays := "the address that pays stays the same"
+	if change.Sweep {
+		stays = "the address that pays changes"
+	}
+	fmt.Fprintf(b, "  then %d of %d members decide, and %d shares sign (now %d of %d); %s\n", after.Q(), len(after.Members), after.Q(), now.Q(), len(now.Members), stays)
 	if len(after.Members) < recommendedMembers {
 		fmt.Fprintf(b, "  %d members: safe, but one node down stops payouts; for pilots only\n", len(after.Members))
 	}
-	if len(leaves) > 0 {
-		fmt.Fprintf(b, "  %d old shares remain the key: the members destroy theirs and say so, which nobody can check, and copies in backups still count.\n"+
-			"  A removal for cause needs a new key and a sweep of the funds to it: this version does neither\n", now.Q())
-	}
+	tellSweep(b, now, change, len(leaves))
 }
 
 // newSubmit hands in what was signed elsewhere.

@@ -21,6 +21,7 @@ type standing struct {
 	Need      int                 `json:"need"`
 	Changes   []node.ProposalView `json:"changes"`
 	Deletions []node.DeletionView `json:"deletions"`
+	Sweep     *node.SweepView     `json:"sweep,omitempty"`
 }
 
 func newMemberStatus(env *cli.Env) *cobra.Command {
@@ -34,7 +35,7 @@ func newMemberStatus(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s := standing{Epoch: c.Epoch, Members: c.Members, Need: c.Need, Changes: []node.ProposalView{}, Deletions: c.Deletions}
+			s := standing{Epoch: c.Epoch, Members: c.Members, Need: c.Need, Changes: []node.ProposalView{}, Deletions: c.Deletions, Sweep: c.Sweep}
 			for _, p := range list {
 				if p.Change != nil {
 					s.Changes = append(s.Changes, p)
@@ -54,6 +55,9 @@ func writeStanding(w io.Writer, s standing) error {
 		c := p.Change
 		fmt.Fprintf(&b, "change %s, serial %d: %s\n", p.Hash, p.Serial, c.State)
 		fmt.Fprintf(&b, "  %q: %d members, %d decide\n", c.Reason, c.Members, c.Quorum)
+		if c.Sweep {
+			b.WriteString("  and a sweep: a new key, and everything moved to its address\n")
+		}
 		for _, who := range []struct {
 			what string
 			list []node.OperatorView
@@ -71,6 +75,7 @@ func writeStanding(w io.Writer, s standing) error {
 			fmt.Fprintf(&b, "  waits: %s\n", p.Waits)
 		}
 	}
+	writeSweep(&b, s.Sweep, s.Members)
 	var gone, held []string
 	for _, d := range s.Deletions {
 		if d.Done {
