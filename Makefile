@@ -45,9 +45,11 @@ reshare:
 fuzz-campaign:
 	bash .ci/fuzz campaign 10000000
 
-# Custodians in network namespaces, with loss and cuts between them; and against a Relay and a chain that stand already.
+# Custodians in network namespaces, with loss and cuts between them; against a Relay and a chain that stand already, and through a
+# real geth that is killed and restarted in the middle.
 e2e:
 	bash .ci/e2e
+	bash .ci/run geth
 
 # Custodians as processes, killed -9 at random moments under load and started again; then the chain and every home are checked.
 N ?= 200

@@ -104,7 +104,7 @@ func followGoRun(ctx context.Context, cancel context.CancelFunc) {
 func options(args []string) (devnet.Options, error) {
 	o := devnet.Options{Out: os.Stdout, Err: os.Stderr, Terminal: terminal(os.Stdout)}
 	flags := flag.NewFlagSet("devnet", flag.ContinueOnError)
-	var relays, rpcs, fee, benefit, deposit string
+	var relays, rpcs, fee, benefit, deposit, payout string
 	flags.IntVar(&o.Nodes, "nodes", 4, "custodians")
 	flags.IntVar(&o.Withdrawals, "withdrawals", 20, "withdrawals to simulate, or to wait for with --relay or --rpc")
 	flags.StringVar(&o.Dir, "dir", "", "folder of the network (default: a temporary one)")
@@ -120,6 +120,8 @@ func options(args []string) (devnet.Options, error) {
 	flags.StringVar(&fee, "fee-address", "", "the Relay's fee account")
 	flags.StringVar(&benefit, "benefit-contract", "", "the chain's benefit contract")
 	flags.StringVar(&deposit, "deposit-address", "", "where deposits go on the chain")
+	flags.StringVar(&payout, "payout-contract", "", "the chain's batch contract, with --rpc (default: one payment a transaction)")
+	flags.Uint64Var(&o.Finality, "finality", 0, "blocks on top of a final one (default: 2)")
 	flags.IntVar(&o.Kills, "kills", 0, "kill -9 and restart custodians this often while users withdraw, then check the chain and every home")
 	flags.Uint64Var(&o.Seed, "seed", 0, "of who is killed when (default: a new one, which is printed)")
 	flags.StringVar(&o.Scenario, "scenario", "", "what happens while users withdraw: liar (one custodian lies whenever it signs), member-change (a fifth custodian joins, one leaves, one is replaced)")
@@ -143,7 +145,7 @@ func options(args []string) (devnet.Options, error) {
 	if len(o.Relays)+len(o.RPCs) > 0 && !waits {
 		o.Withdrawals = -1
 	}
-	return o, errors.Join(address(&o.Fee, "fee-address", fee), address(&o.Benefit, "benefit-contract", benefit), address(&o.Deposit, "deposit-address", deposit))
+	return o, errors.Join(address(&o.Fee, "fee-address", fee), address(&o.Benefit, "benefit-contract", benefit), address(&o.Deposit, "deposit-address", deposit), address(&o.Payout, "payout-contract", payout))
 }
 
 func split(s string) []string {

@@ -1,6 +1,7 @@
 package devnet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -15,7 +16,7 @@ import (
 
 // A network on the devnet's own chain has a lane that pays many withdrawals in one transaction, in the chain's coin. Beside it,
 // where users are simulated too, stands one that pays a token, each withdrawal by itself. On a chain that stands already there
-// is one lane, which pays singly: nobody deployed a contract there.
+// is one lane, which pays singly unless the options name the contract that somebody deployed there.
 
 // tokenFunds is what the payer gets of the token, in whole ones.
 const tokenFunds = 1_000_000
@@ -67,7 +68,7 @@ func (n *Network) laneFile() string {
 	w := n.world
 	for i, name := range n.o.networks() {
 		fmt.Fprintf(&b, "[[lane]]\nnetwork = %q\nchain_id = %d\ndeposit_address = %q\nfinality = %d\nmin_endpoints = 1\n",
-			name, n.chainID, w.deposit, finalDepth)
+			name, n.chainID, w.deposit, cmp.Or(n.o.Finality, finalDepth))
 		if w.benefit != (common.Address{}) {
 			fmt.Fprintf(&b, "benefit_contract = %q\n", w.benefit)
 		}

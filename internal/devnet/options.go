@@ -32,7 +32,11 @@ type Options struct {
 	Fee     common.Address // zero: a devnet address
 	Benefit common.Address // zero with an own chain: deployed
 	Deposit common.Address // zero: a devnet address
-	Timeout time.Duration  // for --exit-when-paid; zero: none
+	Payout  common.Address // batch contract of a chain that stands already; zero: each withdrawal is paid by itself there
+
+	Finality uint64 // blocks on top of a final one; 0: the devnet's own
+
+	Timeout time.Duration // for --exit-when-paid; zero: none
 
 	Kills int    // custodians to kill and restart while users withdraw; ends when all is paid, and looks at every home then
 	Seed  uint64 // of who is killed when

@@ -32,8 +32,8 @@ type world struct {
 	fee     common.Address
 	dao     common.Address
 	benefit common.Address
-	payout  common.Address // zero with --rpc
-	token   common.Address // zero unless users are simulated
+	payout  common.Address                             // zero with --rpc
+	token   common.Address                             // zero unless users are simulated
 	pace    func(ctx context.Context, asked int) error // nil: at once
 
 	mu    sync.Mutex // guards bound
@@ -50,7 +50,7 @@ func devAddress(purpose string) common.Address {
 
 // openWorld starts the parts that do not stand already.
 func openWorld(ctx context.Context, o Options) (*world, error) {
-	w := &world{network: o.Network, deposit: o.Deposit, fee: o.Fee, dao: devAddress("dao"), benefit: o.Benefit, pace: o.Pace,
+	w := &world{network: o.Network, deposit: o.Deposit, fee: o.Fee, dao: devAddress("dao"), benefit: o.Benefit, payout: o.Payout, pace: o.Pace,
 		bound: map[common.Address]common.Address{}}
 	if w.deposit == (common.Address{}) {
 		w.deposit = devAddress("deposit")
