@@ -25,6 +25,7 @@ func unbounded() map[string]string {
 		"judge.bell": bell, "watcher.kick": bell, "Node.watchers": given,
 		"newest.raw": one, "heardBack.statement": one, "undecided.raw": one,
 		"watcher.sent": decisions, "watcher.odd": decisions, "watcher.lost": decisions, "flows.costs": decisions,
+		"core.unmined": decisions, "sweep.lanes": given,
 		"Config.Invited": given, "membership.invited": given, "membership.left": "a committee", "membership.deletion": one,
 		"hidden.ids": log, "marks.differs": log,
 	}
