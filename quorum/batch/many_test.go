@@ -132,6 +132,7 @@ func TestBatchRules(t *testing.T) {
 		{"one left out of the gas", func(_ tb, _ *world, b *batch.Batch) { b.Items = b.Items[:4] }, "not what the policy's formula"},
 		{"another lane's", last(func(_ quorum.Content, c *quorum.Content) { c.Network = "elsewhere" }), "of another lane"},
 		{"to nobody", last(func(_ quorum.Content, c *quorum.Content) { c.To = common.Address{} }), "no payable destination"},
+		{"to the lane's contract", last(func(_ quorum.Content, c *quorum.Content) { c.To = payoutContract }), "no payable destination"},
 		{"of nothing", last(func(_ quorum.Content, c *quorum.Content) { c.Amount.Clear() }), "no payable destination"},
 		{"one message twice", last(func(f quorum.Content, c *quorum.Content) { c.Message = f.Message }), "the message of withdrawal 14"},
 		{"one event twice", last(func(f quorum.Content, c *quorum.Content) { c.EventID = f.EventID }), "event 10010"},

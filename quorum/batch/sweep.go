@@ -98,9 +98,11 @@ func (s *State) Paying(payer common.Address) (key quorum.PublicKey, epoch uint64
 	return key, 0, false
 }
 
-// ownAddress reports whether this network holds an address itself: a payout there would break the books' conservation in silence.
+// ownAddress reports whether this network holds an address itself: a payout there would break the books' conservation in silence. So
+// would one to a lane's contract, which holds claims for others and can claim nothing itself.
 func (s *State) ownAddress(a common.Address) bool {
-	return a == s.Payer || s.Old != nil && a == s.Old.Payer
+	return a == s.Payer || s.Old != nil && a == s.Old.Payer ||
+		slices.ContainsFunc(s.Lanes, func(l quorum.Lane) bool { return l.Way == quorum.WayBatch && l.Contract == a })
 }
 
 // rekeying reports whether a MEMBERS batch carries the key that an ordered sweep waits for. The operators' word stands in the decision
