@@ -21,7 +21,9 @@ func batches() []command {
 			}))
 		}},
 		{"N users withdraw AMOUNT", false, func(p *player, a args) error {
-			return p.crowd(a, func(name string) error { return p.withdraw(args{"NAME": name, "AMOUNT": a["AMOUNT"], "REQUEST": name}, false) })
+			return p.crowd(a, func(name string) error {
+				return p.withdraw(args{"NAME": name, "AMOUNT": a["AMOUNT"], "REQUEST": name}, false)
+			})
 		}},
 		{"recipient of NAME refuses", false, func(p *player, a args) error { p.w.Refuse(p.w.User(a["NAME"]), false); return nil }},
 		{"recipient of NAME burns its gas", false, func(p *player, a args) error { p.w.Refuse(p.w.User(a["NAME"]), true); return nil }},

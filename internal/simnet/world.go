@@ -193,7 +193,7 @@ func (w *World) openChain() (err error) {
 	w.Chain, err = memchain.New(memchain.Config{
 		ChainID: chainID, Depth: w.cfg.Finality, BaseFee: *uint256.NewInt(1_000_000_000), Benefit: w.Genesis.Lanes[0].BenefitContract,
 		Payout: w.Genesis.Lanes[0].Contract,
-		Alloc: map[common.Address]uint256.Int{w.payer: w.funded},
+		Alloc:  map[common.Address]uint256.Int{w.payer: w.funded},
 	})
 	if err == nil {
 		w.end = w.Chain.Endpoint("world")
