@@ -44,7 +44,7 @@ func (l *lives) readOutcome(c *Custodian) (out outcome) {
 			if report, ok, err := tx.ReportOn(r.ID); err != nil {
 				return err
 			} else if ok {
-				report.DecidedAt, report.Attempts, report.LastError = 0, 0, "" // its own clock, and its own turns
+				report.DecidedAt, report.DoneAt, report.Attempts, report.LastError = 0, 0, 0, "" // its own clock, and its own turns
 				out.Reports[r.ID] = report
 			}
 		}

@@ -77,6 +77,9 @@ var elsewhere = map[string]string{
 	"(*core).keepDeletion":         "nobody has an old share: the committee stays",
 	"(*core).settlePast":           "likewise no earlier epoch paid anything",
 	"(*core).settleQuestion":       "commits for a node that was rolled back, which a crash is not",
+	"(*core).stateAgain":           "needs a payment that reverted, and a change of the committee before its release",
+	"(*watcher).broken":            "needs a chain that goes back beyond its finality, and halts: its story has the restart",
+	"(*watcher).claims":            "the lanes here pay one by one; dies-at-every-step-of-a-batch is its story",
 	"(*marks).oweEmpty":            "needs a member with rows in a range where this one has none at all",
 }
 
