@@ -153,7 +153,7 @@ func TestTheEngineAtItsDoor(t *testing.T) {
 
 	// One live and one ended session.
 	s := e.newSession(sessionOf("live"), signPlan(), m[:3], DefaultSignTimeout)
-	require.NoError(t, e.register(s, "key"))
+	require.NoError(t, e.register(s, "key", nil))
 	live := sealed(t, m[1], Header{Session: s.id, Round: 1, Type: typeSign1}, nil).frame()
 	e.Receive(m[1], live)
 	e.Receive(m[3], live)
@@ -170,7 +170,7 @@ func TestTheEngineAtItsDoor(t *testing.T) {
 	require.Len(t, s.mail.take(), maxQueuedFrames+1, "one peer's flood takes no other's room")
 	require.EqualValues(t, 1, e.Drops()[DropQueue])
 
-	e.unregister(s, "key")
+	e.unregister(s, nil)
 	e.Receive(m[1], live)
 	require.EqualValues(t, 1, e.Drops()[DropLate])
 }
@@ -180,8 +180,8 @@ func TestEndedSessionsAreForgottenInOrder(t *testing.T) {
 	e := h.engines[m[0]]
 	for i := range maxEnded + 2 {
 		s := e.newSession(common.BigToHash(newInt(i)), signPlan(), m[:3], DefaultSignTimeout)
-		require.NoError(t, e.register(s, "key"))
-		e.unregister(s, "key")
+		require.NoError(t, e.register(s, "key", nil))
+		e.unregister(s, nil)
 	}
 	require.Len(t, e.ended, maxEnded)
 	require.Len(t, e.queue, maxEnded)

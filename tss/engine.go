@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,7 +55,7 @@ type Engine struct {
 
 	mu    sync.Mutex               // guards what follows
 	live  map[common.Hash]*session // by session id
-	keys  map[string]bool          // keys with a live session
+	taken map[string]bool          // what live sessions have for themselves
 	turns map[string]turn          // to compute with a key
 	ended map[common.Hash]bool
 	queue []common.Hash // ended, oldest first
@@ -72,7 +73,7 @@ func New(c Config) (*Engine, error) {
 	return &Engine{
 		self: crypto.PubkeyToAddress(c.Key.PublicKey), key: c.Key, network: c.Network, transport: c.Transport,
 		log: c.Log, development: c.Development,
-		live: map[common.Hash]*session{}, keys: map[string]bool{}, turns: map[string]turn{}, ended: map[common.Hash]bool{},
+		live: map[common.Hash]*session{}, taken: map[string]bool{}, turns: map[string]turn{}, ended: map[common.Hash]bool{},
 		early: early{peers: map[common.Address]*earlyPeer{}},
 	}, nil
 }
@@ -141,12 +142,13 @@ func (e *Engine) newSession(id common.Hash, p plan, sorted []common.Address, tim
 	}
 }
 
-// run registers a session, drives it to its end, and forgets it. key names what must not have two sessions at once.
-func (e *Engine) run(ctx context.Context, s *session, key string) Outcome {
-	if err := e.register(s, key); err != nil {
+// run registers a session, drives it to its end, and forgets it. Sessions with the same key compute in turn; no two that claim the same
+// are live at once.
+func (e *Engine) run(ctx context.Context, s *session, key string, claims ...string) Outcome {
+	if err := e.register(s, key, claims); err != nil {
 		return Outcome{Ending: NotStarted, Session: s.id, Err: err}
 	}
-	defer e.unregister(s, key)
+	defer e.unregister(s, claims)
 	if e.wrap != nil {
 		s.machine = e.wrap(s.machine)
 	}
@@ -154,30 +156,35 @@ func (e *Engine) run(ctx context.Context, s *session, key string) Outcome {
 }
 
 // register makes the session live and hands it what came before it.
-func (e *Engine) register(s *session, key string) error {
+func (e *Engine) register(s *session, key string, claims []string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
 	case e.ended[s.id] || e.live[s.id] != nil:
 		return ErrSessionUsed
-	case e.keys[key]:
+	case slices.ContainsFunc(claims, func(c string) bool { return e.taken[c] }):
 		return ErrBusy
 	}
 	if e.turns[key] == nil {
 		e.turns[key] = newTurn()
 	}
-	e.keys[key], e.live[s.id], s.turn = true, s, e.turns[key]
+	for _, c := range claims {
+		e.taken[c] = true
+	}
+	e.live[s.id], s.turn = s, e.turns[key]
 	for _, r := range e.early.take(s.id) {
 		e.deliver(s, r)
 	}
 	return nil
 }
 
-func (e *Engine) unregister(s *session, key string) {
+func (e *Engine) unregister(s *session, claims []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.live, s.id)
-	delete(e.keys, key)
+	for _, c := range claims {
+		delete(e.taken, c)
+	}
 	if len(e.queue) >= maxEnded {
 		delete(e.ended, e.queue[0])
 		e.queue = e.queue[1:]

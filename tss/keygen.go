@@ -46,7 +46,7 @@ type Key struct {
 
 // Errors of a session that does not start.
 var (
-	// ErrBusy means that another session of the same key is live here.
+	// ErrBusy means that a session is live here which has for itself what this one needs; see [Warrant.Claims].
 	ErrBusy = errors.New("another session of this key is live")
 	// ErrSessionUsed means that the session id has served before.
 	ErrSessionUsed = errors.New("session id was used before")
@@ -98,7 +98,7 @@ func (e *Engine) Keygen(ctx context.Context, req KeygenRequest) (*Key, Outcome) 
 	}
 
 	// Key generations of one node exclude each other, whatever the epoch.
-	out := e.run(ctx, s, ceremonyKey)
+	out := e.run(ctx, s, ceremonyKey, ceremonyKey)
 	return c.key, out
 }
 

@@ -129,7 +129,7 @@ func (e *Engine) Reshare(ctx context.Context, req ReshareRequest) (*Key, Outcome
 	}}, req.Public}
 	s.conclude, s.closing = c.conclude, c.close
 
-	out := e.run(ctx, s, ceremonyKey)
+	out := e.run(ctx, s, ceremonyKey, ceremonyKey)
 	return c.key, out
 }
 

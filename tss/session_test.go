@@ -402,6 +402,49 @@ func TestOneSessionPerKeyAndNoIdTwice(t *testing.T) {
 	})
 }
 
+// TestACanaryKeepsNoPaymentWaiting: shares of the next epoch are tried while the old ones sign. Two payments of one key, of
+// whichever epochs, and two sessions of the same shares still exclude each other, whichever comes first.
+func TestACanaryKeepsNoPaymentWaiting(t *testing.T) {
+	old := testShares(t)[0]
+	next := *old
+	next.epoch++
+	next.parties = slices.Clone(old.parties)
+	for i, m := range next.members {
+		next.parties[i].key = partyKey(m, next.epoch)
+	}
+	for name, c := range map[string]struct {
+		first, second       *KeyShare
+		canary, canaryAfter bool
+		want                error
+	}{
+		"a payment, then new shares are tried":    {first: old, second: &next, canaryAfter: true},
+		"new shares are tried, then a payment":    {first: &next, canary: true, second: old},
+		"two payments of one epoch":               {first: old, second: old, want: ErrBusy},
+		"payments of two epochs":                  {first: old, second: &next, want: ErrBusy},
+		"a payment, then its shares are tried":    {first: old, second: old, canaryAfter: true, want: ErrBusy},
+		"shares are tried, then pay":              {first: &next, canary: true, second: &next, want: ErrBusy},
+		"the same shares are tried twice at once": {first: &next, canary: true, second: &next, canaryAfter: true, want: ErrBusy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, members := newHub(t, 4)
+				ask := func(session string, share *KeyShare, canary bool) Outcome {
+					w := Warrant{session: sessionOf(session), digest: sessionOf(session + " digest"), set: members[:3], canary: canary}
+					return h.engines[share.self].Sign(t.Context(), w, share, time.Second)
+				}
+				done := make(chan Outcome, 1)
+				go func() { done <- ask("first", c.first, c.canary) }()
+				synctest.Wait()
+				second := ask("second", c.second, c.canaryAfter)
+				require.ErrorIs(t, second.Err, c.want)
+				require.Equal(t, c.want == nil, second.Ending == TimedOut, "%s: nobody else is there", second)
+				require.Equal(t, TimedOut, (<-done).Ending)
+				require.Equal(t, TimedOut, ask("third", c.second, c.canaryAfter).Ending, "nothing stays taken")
+			})
+		})
+	}
+}
+
 func TestSignRefusesBadRequests(t *testing.T) {
 	h, members := newHub(t, 4)
 	shares := testShares(t)

@@ -20,6 +20,7 @@ type signRequest struct {
 	digest       common.Hash
 	participants []common.Address // exactly the threshold, any order
 	share        *KeyShare
+	canary       bool          // tries the share
 	roundTimeout time.Duration // zero means DefaultSignTimeout
 }
 
@@ -56,7 +57,18 @@ func (e *Engine) sign(ctx context.Context, req signRequest) Outcome {
 		}
 		return nil, &Outcome{Ending: Signed, Signature: sig}
 	}
-	return e.run(ctx, s, req.share.payer.Hex())
+	return e.run(ctx, s, req.share.payer.Hex(), claims(req.share, req.canary)...)
+}
+
+// claims names what a session of signing has for itself while it is live: payments the whole key, a canary the shares that it tries.
+// So a key makes one payment's signature at a time and shares serve one session, but while a committee's new shares are tried, the
+// old ones go on paying.
+func claims(share *KeyShare, canary bool) []string {
+	own := fmt.Sprintf("%s of epoch %d", share.payer, share.epoch)
+	if canary {
+		return []string{own}
+	}
+	return []string{share.payer.Hex(), own}
 }
 
 // checkSigners returns the signers in the library's order. Exactly the threshold signs: every further one only costs.

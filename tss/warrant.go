@@ -30,6 +30,7 @@ type Warrant struct {
 	session common.Hash
 	digest  common.Hash
 	set     quorum.Members
+	canary  bool
 }
 
 // NewWarrant makes the authority for a decided payment: the decision's commit certificate was verified, the intent is on
@@ -68,7 +69,7 @@ func NewCanaryWarrant(network common.Hash, t quorum.Transcript, signatures []quo
 		Canary  common.Hash
 		Attempt uint64
 	}{canary, attempt})
-	return Warrant{session: session, digest: canary, set: set}, nil
+	return Warrant{session: session, digest: canary, set: set, canary: true}, nil
 }
 
 // Session names the session that the warrant is good for.
@@ -80,6 +81,9 @@ func (w Warrant) Digest() common.Hash { return w.digest }
 // Set names the members who sign together, in no particular order. The caller must not write to it.
 func (w Warrant) Set() quorum.Members { return w.set }
 
+// Claims names what the warrant's session with a share has for itself: two that claim the same are never live at once.
+func (w Warrant) Claims(share *KeyShare) []string { return claims(share, w.canary) }
+
 // Sign makes the one signature that the warrant allows, together with the other members of its set. It blocks until the
 // session ends; roundTimeout zero means [DefaultSignTimeout].
 func (e *Engine) Sign(ctx context.Context, w Warrant, share *KeyShare, roundTimeout time.Duration) Outcome {
@@ -87,6 +91,6 @@ func (e *Engine) Sign(ctx context.Context, w Warrant, share *KeyShare, roundTime
 		return Outcome{Ending: NotStarted, Err: fmt.Errorf("sign: %w", ErrWarrant)}
 	}
 	return e.sign(ctx, signRequest{
-		session: w.session, digest: w.digest, participants: w.set, share: share, roundTimeout: roundTimeout,
+		session: w.session, digest: w.digest, participants: w.set, share: share, canary: w.canary, roundTimeout: roundTimeout,
 	})
 }

@@ -116,7 +116,8 @@ func (c *Custodian) build() (*node.Node, error) {
 	}
 	if !c.w.cfg.Shares {
 		parts.Signer = func(to tss.Transport) (node.Signer, error) {
-			return &idealSigner{self: c.Address, key: c.w.whole, to: to, used: map[common.Hash]bool{}, identity: c.key, network: c.w.network, deal: c.w.deal}, nil
+			return &idealSigner{self: c.Address, key: c.w.whole, to: to, used: map[common.Hash]bool{}, live: map[common.Hash]*idealSession{}, taken: map[string]bool{},
+				identity: c.key, network: c.w.network, deal: c.w.deal}, nil
 		}
 	}
 	return node.New(cfg, parts)

@@ -22,6 +22,9 @@ const (
 	idealEarly = 1 << 10
 )
 
+// handover is what ceremonies have for themselves: they exclude each other, and no signing.
+const handover = "handover"
+
 // idealSigner signs as threshold signing should: for a warrant and nothing else, once all of its set have joined with
 // warrants of that very session and have heard each other in every round. The mathematics is left out: it takes a second of computing,
 // and package tss has tests of its own. What a member does before, around and after a session is the custodians' own code.
@@ -34,11 +37,11 @@ type idealSigner struct {
 	network  common.Hash
 	deal     func(tss.ReshareRequest) (map[common.Address]*tss.KeyShare, error)
 
-	mu       sync.Mutex // guards what follows
-	used     map[common.Hash]bool
-	live     *idealSession
-	handover *idealSession // a resharing, which excludes no signing
-	early    []idealFrame
+	mu    sync.Mutex // guards what follows
+	used  map[common.Hash]bool
+	live  map[common.Hash]*idealSession
+	taken map[string]bool // what the live ones have for themselves
+	early []idealFrame
 }
 
 // idealFrame is one member's word in one round.
@@ -65,11 +68,9 @@ func (s *idealSigner) Receive(from common.Address, frame []byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.live != nil && s.live.id == f.Session:
-		s.live.hear(f)
-	case s.handover != nil && s.handover.id == f.Session:
-		s.handover.hear(f)
+	switch l := s.live[f.Session]; {
+	case l != nil:
+		l.hear(f)
 	case !s.used[f.Session] && len(s.early) < idealEarly:
 		s.early = append(s.early, f)
 	}
@@ -98,12 +99,13 @@ func (s *idealSigner) Sign(ctx context.Context, w tss.Warrant, share *tss.KeySha
 		out.Err = tss.ErrWarrant
 		return out
 	}
-	l, err := s.begin(&s.live, w.Session())
+	claims := w.Claims(share)
+	l, err := s.begin(w.Session(), claims...)
 	if err != nil {
 		out.Err = err
 		return out
 	}
-	defer s.end(&s.live)
+	defer s.end(l, claims...)
 	if roundTimeout == 0 {
 		roundTimeout = tss.DefaultSignTimeout
 	}
@@ -122,18 +124,21 @@ func (s *idealSigner) Sign(ctx context.Context, w tss.Warrant, share *tss.KeySha
 	return out
 }
 
-func (s *idealSigner) begin(slot **idealSession, id common.Hash) (*idealSession, error) {
+func (s *idealSigner) begin(id common.Hash, claims ...string) (*idealSession, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.used[id]:
 		return nil, tss.ErrSessionUsed
-	case *slot != nil:
+	case slices.ContainsFunc(claims, func(c string) bool { return s.taken[c] }):
 		return nil, tss.ErrBusy
 	}
 	s.used[id] = true
 	l := &idealSession{id: id, heard: map[common.Address]uint64{}, moved: make(chan struct{}, 1), signed: map[common.Address]quorum.Signature{}}
-	*slot = l
+	s.live[id] = l
+	for _, c := range claims {
+		s.taken[c] = true
+	}
 	for _, f := range s.early {
 		if f.Session == id {
 			l.hear(f)
@@ -143,10 +148,13 @@ func (s *idealSigner) begin(slot **idealSession, id common.Hash) (*idealSession,
 	return l, nil
 }
 
-func (s *idealSigner) end(slot **idealSession) {
+func (s *idealSigner) end(l *idealSession, claims ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*slot = nil
+	delete(s.live, l.id)
+	for _, c := range claims {
+		delete(s.taken, c)
+	}
 }
 
 // round speaks to the others, and waits until everybody of speakers has spoken in the round.

@@ -64,12 +64,12 @@ func (s *idealSigner) Reshare(ctx context.Context, req tss.ReshareRequest) (*tss
 		out.Err = err
 		return nil, out
 	}
-	l, err := s.begin(&s.handover, req.Session)
+	l, err := s.begin(req.Session, handover)
 	if err != nil {
 		out.Err = err
 		return nil, out
 	}
-	defer s.end(&s.handover)
+	defer s.end(l, handover)
 	all := slices.Concat(req.Dealers, req.Members)
 	slices.SortFunc(all, common.Address.Cmp)
 	others := slices.DeleteFunc(slices.Compact(all), func(a common.Address) bool { return a == s.self })
