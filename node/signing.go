@@ -1,9 +1,11 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/ethereum/go-ethereum/common"
+	"go.uber.org/zap"
 
 	"conclave/ledger"
 	"conclave/quorum"
@@ -74,6 +76,10 @@ func (c *core) hearStart(from common.Address, raw []byte) error {
 		return nil
 	}
 	fx, err := c.signer.attempts.Follow(from, start, c.now())
+	if errors.Is(err, tss.ErrNotNow) {
+		c.log.Debug("start not followed", zap.Stringer("from", from), zap.Error(err))
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -385,7 +385,7 @@ func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 			}
 		})
 	case !look.Seen.Ours:
-	case was.Stage == ledger.StageFinal && was.TxHash == look.Seen.TxHash && was.BlockHash == look.Seen.BlockHash:
+	case was.Stage == ledger.StageFinal && was.TxHash == look.Seen.TxHash && was.BlockHash == look.Seen.BlockHash && w.stated(slot.Key):
 		// Recorded and stated; the core gossips the statement again until the slot is settled.
 	case look.Seen.Block <= look.Final:
 		seen := *look.Seen
@@ -518,4 +518,17 @@ func (c *core) caughtUp(since time.Time) bool {
 		}
 	}
 	return heard >= c.state.Roster.Q()-1 && ahead <= c.state.Roster.F()
+}
+
+// stated reports whether this node's OUTCOME of a slot stands for the epoch in force: another epoch's counts no more.
+func (w *watcher) stated(key ledger.SlotKey) (ok bool) {
+	err := w.n.led.View(func(tx *ledger.Tx) error {
+		self, _ := tx.Self()
+		said, err := tx.Outcomes(key)
+		for _, s := range said {
+			ok = ok || s.Signer() == self
+		}
+		return err
+	})
+	return ok || err != nil
 }

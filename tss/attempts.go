@@ -45,6 +45,10 @@ const maxAttemptJump = 1 << 20
 // ErrStart means that a session start does not follow from what it shows.
 var ErrStart = errors.New("session start refused")
 
+// ErrNotNow is an [ErrStart] that honest members cause: on a slow or lossy network one is still at the slot before, or an attempt
+// further.
+var ErrNotNow = fmt.Errorf("%w: not now", ErrStart)
+
 // Slot is the decided payment that is being signed.
 type Slot struct {
 	Chain   uint64
@@ -411,11 +415,11 @@ func (a *Attempts) Follow(from common.Address, s Start, now time.Time) (Effects,
 	var fx Effects
 	switch {
 	case a.slot == nil || s.Batch != a.slot.Batch || s.K != a.slot.K:
-		return fx, fmt.Errorf("%w: not the slot that is being signed", ErrStart)
+		return fx, fmt.Errorf("%w: not the slot that is being signed", ErrNotNow)
 	case a.live:
-		return fx, fmt.Errorf("%w: another session of this key is live", ErrStart)
+		return fx, fmt.Errorf("%w: another session of this key is live", ErrNotNow)
 	case s.Attempt < a.attempt || s.Attempt < a.slot.Attempt || (s.Attempt == a.attempt && a.started):
-		return fx, fmt.Errorf("%w: attempt %d is not above what was recorded", ErrStart, s.Attempt)
+		return fx, fmt.Errorf("%w: attempt %d is not above what was recorded", ErrNotNow, s.Attempt)
 	case s.Attempt > a.attempt+maxAttemptJump || from != a.coordinator(s.Attempt):
 		return fx, fmt.Errorf("%w: %s does not coordinate attempt %d", ErrStart, from, s.Attempt)
 	}

@@ -1,6 +1,7 @@
 package tss
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -160,6 +161,8 @@ func TestFollowRefuses(t *testing.T) {
 			fx, err := b.Follow(from, s, b.now)
 			require.ErrorIs(t, err, ErrStart)
 			require.ErrorContains(t, err, c.want)
+			late := slices.Contains([]string{"not the slot", "is live", "not above what was recorded"}, c.want)
+			require.Equal(t, late, errors.Is(err, ErrNotNow), "only bad timing is forgiven")
 			require.Nil(t, fx.Join)
 		})
 	}
