@@ -124,7 +124,7 @@ func options(args []string) (devnet.Options, error) {
 	flags.Uint64Var(&o.Finality, "finality", 0, "blocks on top of a final one (default: 2)")
 	flags.IntVar(&o.Kills, "kills", 0, "kill -9 and restart custodians this often while users withdraw, then check the chain and every home")
 	flags.Uint64Var(&o.Seed, "seed", 0, "of who is killed when (default: a new one, which is printed)")
-	flags.StringVar(&o.Scenario, "scenario", "", "what happens while users withdraw: liar (one custodian lies whenever it signs), member-change (a fifth custodian joins, one leaves, one is replaced)")
+	flags.StringVar(&o.Scenario, "scenario", "", "what happens while users withdraw: liar (one custodian lies whenever it signs), member-change (a fifth custodian joins, one leaves, one is replaced), sweep (one is replaced for cause: another key, everything moves to it)")
 	flags.DurationVar(&o.Timeout, "timeout", 0, "give up after this long (default: never)")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -63,12 +63,20 @@ func (n *Network) paidRight(ctx context.Context, p progress) error {
 		}
 		all.add(c)
 	}
-	nonce, err := client.NonceAt(ctx, n.payer, nil)
+	sweeps, err := n.sweeps(ctx, client, groups, &all)
 	if err != nil {
 		return err
 	}
-	if int(nonce) != len(groups) {
-		return fmt.Errorf("the payer sent %d transactions, withdrawals were paid by %d", nonce, len(groups))
+	var sent uint64
+	for _, payer := range n.payers() {
+		nonce, err := client.NonceAt(ctx, payer, nil)
+		if err != nil {
+			return err
+		}
+		sent += nonce
+	}
+	if int(sent) != len(groups)+sweeps {
+		return fmt.Errorf("the payer sent %d transactions, withdrawals were paid by %d, and %d swept it", sent, len(groups), sweeps)
 	}
 	if n.world.chain == nil {
 		return nil

@@ -110,26 +110,50 @@ func checkToken(tx *types.Transaction, paid []node.WithdrawalView, c *cost) erro
 	return nil
 }
 
-// leftRight checks what is left: of coin and token with the payer, and with the contract what is to be claimed.
+// leftRight checks what is left: of coin and token with the payers, and with the contract what is to be claimed. Of a payer that was
+// swept no more than dust may be left.
 func (n *Network) leftRight(ctx context.Context, client *ethclient.Client, all cost) error {
-	left := func(what string, at common.Address, want *big.Int) error {
-		have, err := client.BalanceAt(ctx, at, nil)
-		if err == nil && have.Cmp(want) != 0 {
-			err = fmt.Errorf("%s has %s wei, the books leave %s", what, have, want)
+	var coin, token big.Int
+	for _, payer := range n.payers() {
+		has, err := n.holds(ctx, client, payer)
+		if err != nil {
+			return err
 		}
+		if payer == n.old && (has.coin.Cmp(big.NewInt(dustWei)) > 0 || has.token.Sign() != 0) {
+			return fmt.Errorf("%s was swept, and holds %s wei and %s of the token", payer, &has.coin, &has.token)
+		}
+		coin.Add(&coin, &has.coin)
+		token.Add(&token, &has.token)
+	}
+	claims, err := client.BalanceAt(ctx, n.world.payout, nil)
+	if err != nil {
 		return err
 	}
-	err := errors.Join(left("the payer", n.payer, new(big.Int).Sub(coins(payerFunds), &all.coin)),
-		left("the payout contract", n.world.payout, &all.claimable))
-	if n.world.token == (common.Address{}) {
-		return err
+	same := func(what string, have, want *big.Int) error {
+		if have.Cmp(want) == 0 {
+			return nil
+		}
+		return fmt.Errorf("%s: %s is there, the books leave %s", what, have, want)
 	}
-	raw, e := client.CallContract(ctx, ethereum.CallMsg{To: &n.world.token, Data: chain.BalanceOfData(n.payer)}, nil)
-	if e != nil {
-		return errors.Join(err, e)
-	}
-	if have, want := new(big.Int).SetBytes(raw), new(big.Int).Sub(coins(tokenFunds), &all.token); have.Cmp(want) != 0 {
-		err = errors.Join(err, fmt.Errorf("the payer has %s of the token, the books leave %s", have, want))
+	err = errors.Join(same("wei of the payer", &coin, new(big.Int).Sub(coins(payerFunds), &all.coin)),
+		same("wei of the payout contract", claims, &all.claimable))
+	if n.world.token != (common.Address{}) {
+		err = errors.Join(err, same("tokens of the payer", &token, new(big.Int).Sub(coins(tokenFunds), &all.token)))
 	}
 	return err
+}
+
+// holds is what a payer has of coin and token.
+func (n *Network) holds(ctx context.Context, client *ethclient.Client, payer common.Address) (has cost, err error) {
+	coin, err := client.BalanceAt(ctx, payer, nil)
+	if err != nil {
+		return has, err
+	}
+	has.coin.Set(coin)
+	if n.world.token == (common.Address{}) {
+		return has, nil
+	}
+	raw, err := client.CallContract(ctx, ethereum.CallMsg{To: &n.world.token, Data: chain.BalanceOfData(payer)}, nil)
+	has.token.SetBytes(raw)
+	return has, err
 }

@@ -20,19 +20,34 @@ const (
 	// closePatience is how soon the others close the connections of who left, and tell it before.
 	closePatience = 10 * time.Second
 	changeEvery   = 500 * time.Millisecond
-	// changeEpochs is how many epochs a member change has: the founding one, and after a fifth joined, one left, one was replaced.
-	changeEpochs = 4
 	// afterChange is how many withdrawals users make behind each change: under each epoch something is paid.
 	afterChange = 2
 )
 
+// committee is how a scenario changes who rules.
+type committee struct {
+	run        func(*Network, context.Context) error
+	ceremonies []int  // of each custodian: how many keys it helps to make or hand on, and one for an attempt that fails
+	epochs     uint64 // that ruled in the end, the founding one included
+	out        int    // custodians that are members no more
+}
+
+// committees are the scenarios that change who rules.
+func committees() map[string]committee {
+	return map[string]committee{
+		ScenarioMembers: {(*Network).changeMembers, []int{5, 3, 4, 5, 4, 2}, 4, 2},
+		ScenarioSweep:   {(*Network).removeForCause, []int{4, 4, 2, 4, 3}, 3, 1},
+	}
+}
+
 // preparams are the sets of development preparameters that custodian i gets at its start: one for each ceremony that it may be
 // in, and of those that are left over one for an attempt that fails.
 func (n *Network) preparams(i int) []int {
-	if n.o.Scenario != ScenarioMembers {
+	change, changes := committees()[n.o.Scenario]
+	if !changes {
 		return []int{i}
 	}
-	ceremonies := []int{5, 3, 4, 5, 4, 2} // of custodians 0 to 5
+	ceremonies := change.ceremonies
 	first := 0
 	for _, before := range ceremonies[:i] {
 		first += before
@@ -204,7 +219,8 @@ func until(ctx context.Context, patience time.Duration, is func(context.Context)
 
 // changed reports whether every change of the scenario is done.
 func (n *Network) changed() bool {
-	return n.o.Scenario != ScenarioMembers || (n.epochsNow() == changeEpochs && n.endedAll())
+	change, changes := committees()[n.o.Scenario]
+	return !changes || (n.epochsNow() == change.epochs && n.endedAll(change.out))
 }
 
 func (n *Network) epochsNow() uint64 {
@@ -213,11 +229,11 @@ func (n *Network) epochsNow() uint64 {
 	return n.epochs
 }
 
-// endedAll reports whether both who left were ended.
-func (n *Network) endedAll() bool {
+// endedAll reports whether so many who left were ended.
+func (n *Network) endedAll(out int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.pids) == 2
+	return len(n.pids) == out
 }
 
 // ended reports whether this program ended a process on purpose.

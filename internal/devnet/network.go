@@ -33,7 +33,7 @@ type Network struct {
 	genesis  quorum.Genesis
 
 	custodians []*custodian
-	payer      common.Address
+	payer, old common.Address // in force, and the one before it that was swept
 	began      time.Time
 	keygen     time.Duration
 	firstPaid  time.Duration
@@ -150,10 +150,10 @@ func (n *Network) run(ctx context.Context) error {
 	if n.o.Kills > 0 {
 		return k.crash(ctx, background, failed)
 	}
-	if n.o.Scenario == ScenarioMembers {
+	if change, changes := committees()[n.o.Scenario]; changes {
 		go func() {
-			if err := n.changeMembers(background); err != nil && background.Err() == nil {
-				failed <- fmt.Errorf("member change: %w", err)
+			if err := change.run(n, background); err != nil && background.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", n.o.Scenario, err)
 			}
 		}()
 	}

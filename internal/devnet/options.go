@@ -65,9 +65,11 @@ const (
 	ScenarioLiar = "liar" // one custodian lies whenever it signs; the others name it
 	// ScenarioMembers changes who rules: a fifth custodian joins, one leaves, one is replaced.
 	ScenarioMembers = "member-change"
+	// ScenarioSweep removes one for cause: another takes its place, another key is made, and everything moves to it.
+	ScenarioSweep = "sweep"
 )
 
-func scenarios() []string { return []string{ScenarioLiar, ScenarioMembers} }
+func scenarios() []string { return []string{ScenarioLiar, ScenarioMembers, ScenarioSweep} }
 
 // Bounds of a local network.
 const (
@@ -105,8 +107,8 @@ func (o Options) Validate() error {
 		return errors.New("--scenario needs the devnet's own Relay and chain, and no --kills")
 	case o.Scenario == ScenarioLiar && (o.Nodes < 4 || o.Withdrawals < 1):
 		return errors.New("--scenario liar: want four custodians or more, and a withdrawal")
-	case o.Scenario == ScenarioMembers && (o.Nodes != 4 || o.Withdrawals < 1):
-		return errors.New("--scenario member-change: begins with four custodians, and a withdrawal")
+	case slices.Contains([]string{ScenarioMembers, ScenarioSweep}, o.Scenario) && (o.Nodes != 4 || o.Withdrawals < 1):
+		return fmt.Errorf("--scenario %s: begins with four custodians, and a withdrawal", o.Scenario)
 	case o.Network == "":
 		return errors.New("--network: a name is needed")
 	}

@@ -184,7 +184,7 @@ func (n *Network) table(p progress) string {
 	writeSlots(w, p.slots())
 	_ = w.Flush()
 	_, _ = fmt.Fprintf(&b, "\n%.0f s: %d seen, %d paid, %d fulfilled; payer %s; status at %s\n",
-		time.Since(n.began).Seconds(), len(p.all), p.paid, p.fulfilled, n.payer, n.custodians[0].api)
+		time.Since(n.began).Seconds(), len(p.all), p.paid, p.fulfilled, n.paying(), n.custodians[0].api)
 	return b.String()
 }
 
@@ -221,7 +221,7 @@ type Report struct {
 	CPU         map[string]any   `json:"cpu"`
 	Session     float64          `json:"session_seconds"` // mean wall time of a signing session, over all signers
 	Conserved   bool             `json:"conserved"`
-	Epochs      uint64           `json:"epochs,omitempty"`   // --scenario member-change: that ruled, one after the other
+	Epochs      uint64           `json:"epochs,omitempty"`   // a scenario that changes members: that ruled, one after the other
 	Liar        string           `json:"liar,omitempty"`     // --scenario liar: the custodian that lied
 	NamedBy     []string         `json:"named_by,omitempty"` // and those that hold evidence against it, and against nobody else
 	RPC         []string         `json:"rpc"`
@@ -246,7 +246,7 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 	if n.o.Scenario == ScenarioLiar {
 		r.Liar, r.NamedBy = n.custodians[n.liar()].address.Hex(), n.namedBy
 	}
-	if n.o.Scenario == ScenarioMembers {
+	if _, changes := committees()[n.o.Scenario]; changes {
 		r.Epochs = n.epochsNow()
 	}
 	for _, c := range n.all() {
