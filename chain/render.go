@@ -8,6 +8,8 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/holiman/uint256"
+
+	"conclave/quorum"
 )
 
 const (
@@ -20,8 +22,8 @@ const (
 	// MaxData bounds a payment's call data: 150 items of a batch take about 10 KB.
 	MaxData = 64 << 10
 
-	// MaxBumps bounds the fee steps of one slot: 1.125^64 is more than a thousandfold. It bounds the search in Match.
-	MaxBumps = 64
+	// MaxBumps bounds the fee steps of one slot, and so the search in Match.
+	MaxBumps = quorum.MaxBumps
 )
 
 // ErrBeyondCap means that the step does not exist: its fee would be above the payment's cap.
@@ -88,23 +90,8 @@ func (p Payment) WorstGas() uint256.Int {
 // Bumps is the number of fee steps above the offer that stay within the cap: Render knows k = 0 … Bumps. The last one
 // may lie below the cap, because a last partial step would be no valid replacement.
 func (p Payment) Bumps() uint {
-	offer := p.Offer
-	for k := uint(0); k < MaxBumps; k++ {
-		if offer = step(offer); offer.Gt(&p.FeeCap) {
-			return k
-		}
-	}
-	return MaxBumps
-}
-
-// step raises a price by 12.5 %, rounded up, so that the smallest prices rise too. Mempools ask for 10 % of both
-// prices before they let a transaction replace another.
-func step(v uint256.Int) uint256.Int {
-	var eighth uint256.Int
-	eighth.AddUint64(&v, 7)
-	eighth.Rsh(&eighth, 3)
-	eighth.Add(&eighth, &v)
-	return eighth
+	k, _ := quorum.LastStep(p.Offer, p.Tip, p.FeeCap)
+	return k
 }
 
 // Rendered is one step of a payment, ready to be signed.
@@ -133,7 +120,7 @@ func Render(p Payment, k uint) (Rendered, error) {
 func (p Payment) tx(k uint) Tx {
 	offer, tip := p.Offer, p.Tip
 	for range k {
-		offer, tip = step(offer), step(tip)
+		offer, tip = quorum.FeeStep(offer), quorum.FeeStep(tip)
 	}
 	return Tx{ChainID: p.ChainID, Nonce: p.Nonce, Tip: tip, FeeCap: offer, Gas: p.Gas, To: p.To, Value: p.Value, Data: p.Data}
 }

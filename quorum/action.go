@@ -16,6 +16,7 @@ type ActionKind uint8
 
 // The kinds.
 const (
+	ActionCancel  ActionKind = 2
 	ActionMembers ActionKind = 4 // proposed: decided only with the proofs of the ceremony that follows
 	ActionPolicy  ActionKind = 5
 	ActionResume  ActionKind = 6
@@ -25,6 +26,8 @@ const (
 
 func (k ActionKind) String() string {
 	switch k {
+	case ActionCancel:
+		return "CANCEL"
 	case ActionMembers:
 		return "MEMBERS"
 	case ActionPolicy:
@@ -70,7 +73,7 @@ type Action struct {
 	Body   []byte // RLP of the body
 }
 
-// ActionBody is what an action does: a [MemberChange], a [PolicyChange], a [Resume], a [Resolve] or a [Readmit].
+// ActionBody is what an action does: a [CancelSlot], a [MemberChange], a [PolicyChange], a [Resume], a [Resolve] or a [Readmit].
 type ActionBody interface {
 	Action() ActionKind
 	Check() error // the shape alone
@@ -317,6 +320,8 @@ func NewAction(epoch, policy, serial uint64, body ActionBody) (Action, error) {
 // Open reads the body. Bytes that are not the one encoding of a body that passes its check are [ErrAction].
 func (a Action) Open() (ActionBody, error) {
 	switch a.Kind {
+	case ActionCancel:
+		return openBody[CancelSlot](a.Body)
 	case ActionMembers:
 		return openBody[MemberChange](a.Body)
 	case ActionResume:

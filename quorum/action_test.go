@@ -46,6 +46,7 @@ func bodies(t tb, c committee) map[string]quorum.ActionBody {
 		"action-resume":  quorum.NewResume(testNetwork, halts, "the Relay was repaired"),
 		"action-policy":  quorum.PolicyChange{File: policyBytes(t)},
 		"action-readmit": quorum.Readmit{Member: c.ids()[1], Height: 9, Since: 1_780_000_000_000, Counter: 1<<32 + 16, Reason: "its machine was put back"},
+		"action-cancel":  quorum.CancelSlot{Lane: sampleLane(), Nonce: 5, Batch: hash(0x1d), Reason: "it sits at its cap"},
 		"action-resolve": quorum.Resolve{
 			File:     policyBytes(t),
 			Contents: []quorum.Fate{{Content: resolvedContent(), Pay: true, Spent: []uint64{3, 5}}},
@@ -239,6 +240,10 @@ func TestBodiesThatAreNone(t *testing.T) {
 		"return at no time":     quorum.Readmit{Member: address(1), Height: 2, Counter: 1, Reason: "r"},
 		"return to any counter": quorum.Readmit{Member: address(1), Height: 2, Since: 1, Reason: "r"},
 		"return without reason": quorum.Readmit{Member: address(1), Height: 2, Since: 1, Counter: 1},
+		"cancel of no chain":    quorum.CancelSlot{Lane: quorum.LaneKey{Payer: address(1)}, Batch: hash(1), Reason: "r"},
+		"cancel of no payer":    quorum.CancelSlot{Lane: quorum.LaneKey{ChainID: 1}, Batch: hash(1), Reason: "r"},
+		"cancel of no batch":    quorum.CancelSlot{Lane: sampleLane(), Reason: "r"},
+		"cancel without reason": quorum.CancelSlot{Lane: sampleLane(), Batch: hash(1)},
 		"resolve of nothing":    with(func(r *quorum.Resolve) { r.Uncovered.Clear() }),
 		"control characters":    with(func(r *quorum.Resolve) { r.Reason = "a\nb" }),
 		"one withdrawal twice": with(func(r *quorum.Resolve) {

@@ -142,6 +142,8 @@ func (a Action) Typed(network common.Hash, time uint64) (TypedStruct, error) {
 		err = b.typed(&t)
 	case Readmit:
 		b.typed(&t)
+	case CancelSlot:
+		b.typed(&t)
 	}
 	t.Fields = append(t.Fields, TypedField{"actionHash", a.Hash(network)}, TypedField{"signedAt", time})
 	return t, err

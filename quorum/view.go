@@ -34,6 +34,9 @@ type LaneView struct {
 	Balance uint256.Int // of the lane's token, smallest unit
 	Gas     uint256.Int // of the native coin, wei; equals Balance on a native lane
 	BaseFee uint256.Int // wei per gas
+
+	// Allowance is what the contract of a lane that pays batches of a token may take of the payer's tokens; zero on other lanes.
+	Allowance uint256.Int `rlp:"optional"`
 }
 
 // MaxLanes bounds the lanes of a network.

@@ -43,6 +43,7 @@ func actions(t *testing.T) map[string]quorum.Action {
 		"policy":  quorum.PolicyChange{File: file},
 		"members": quorum.NewMemberChange(change, "erin comes"),
 		"readmit": quorum.Readmit{Member: account, Height: 9, Since: 1_780_000_000_000, Counter: 1 << 33, Reason: "its machine was put back"},
+		"cancel":  quorum.CancelSlot{Lane: quorum.LaneKey{ChainID: 1337, Payer: account}, Nonce: 5, Batch: common.HexToHash("0x1d"), Reason: "it sits at its cap"},
 		"resolve": quorum.Resolve{File: file, Reason: "row 9 was deleted", Uncovered: *uint256.NewInt(400),
 			Contents: []quorum.Fate{{Pay: true, Content: quorum.Content{WID: 7, Account: account, Network: "devnet", Amount: *uint256.NewInt(1 << 60), EventID: 5}}},
 			Accounts: []quorum.Rewrite{{Account: account, UpTo: 5, Debits: []quorum.Debit{{ID: 5, Kind: 6, Amount: "9"}}}}},
