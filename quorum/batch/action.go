@@ -23,30 +23,34 @@ type Acted struct {
 // actedKind is the kind of a decision that carries an action.
 func actedKind(k quorum.ActionKind) Kind { return Kind(k) }
 
-// validAction checks a decision of the operators: their signatures, its place in history, and what it does.
+// validAction checks a decision of the operators that pays nobody.
 func (s *State) validAction(b Batch) error {
 	if len(b.Items)+len(b.Rejects) != 0 || !b.noTransaction() {
 		return invalid("a %s batch pays nothing", b.Kind)
 	}
-	signed, err := quorum.DecodeSignedAction(b.Action)
+	v, acted, err := s.signedAction(b)
 	if err != nil {
-		return invalid("action: %v", err)
-	}
-	if actedKind(signed.Action.Kind) != b.Kind {
-		return invalid("the action is a %s", signed.Action.Kind)
-	}
-	v, err := signed.Verify(s.Network, s.Roster)
-	if err != nil {
-		return invalid("action: %v", err)
-	}
-	acted, err := s.acts(v)
-	if err != nil {
-		return err
-	}
-	if err := timely(v, b.Time); err != nil {
 		return err
 	}
 	return s.ripe(v, acted)
+}
+
+// signedAction checks what the operators signed: their signatures, its place in history, and what it does.
+func (s *State) signedAction(b Batch) (v quorum.VerifiedAction, acted Acted, err error) {
+	signed, err := quorum.DecodeSignedAction(b.Action)
+	if err != nil {
+		return v, acted, invalid("action: %v", err)
+	}
+	if actedKind(signed.Action.Kind) != b.Kind {
+		return v, acted, invalid("the action is a %s", signed.Action.Kind)
+	}
+	if v, err = signed.Verify(s.Network, s.Roster); err != nil {
+		return v, acted, invalid("action: %v", err)
+	}
+	if acted, err = s.acts(v); err != nil {
+		return v, acted, err
+	}
+	return v, acted, timely(v, b.Time)
 }
 
 // Bounds of the time between an operator's signature and the decision that it counts in, ms.
@@ -94,6 +98,8 @@ func (s *State) acts(v quorum.VerifiedAction) (Acted, error) {
 		err = s.changes(body)
 	case quorum.Readmit:
 		err = s.readmits(body)
+	case quorum.CancelSlot:
+		err = s.cancels(body)
 	case quorum.Resume:
 		if out.Halts, err = body.Open(s.Network, s.Roster.IDs()); err != nil {
 			err = invalid("%v", err)
@@ -341,7 +347,12 @@ func (s *State) BuildAction(v quorum.VerifiedAction, views []quorum.Signed[quoru
 	case quorum.ActionReadmit:
 		return Batch{}, invalid("a READMIT is never decided: the member follows it")
 	}
-	f := s.frame(actedKind(v.Action().Kind), s.freshest(views, nil))
+	var lane *quorum.LaneKey
+	word, cancels := v.Body().(quorum.CancelSlot)
+	if cancels {
+		lane = s.viewedAs(word.Lane)
+	}
+	f := s.frame(actedKind(v.Action().Kind), s.freshest(views, lane))
 	if f == nil {
 		return Batch{}, invalid("fewer than %d views", s.Roster.Q())
 	}
@@ -350,7 +361,11 @@ func (s *State) BuildAction(v quorum.VerifiedAction, views []quorum.Signed[quoru
 	if !ok {
 		return Batch{}, invalid("%d operators signed in the last 7 days, %d are needed", len(timely.Operators()), s.Roster.Q())
 	}
-	f.Action = signed.Encode()
+	if f.Action = signed.Encode(); cancels {
+		if err := f.cancel(s, word); err != nil {
+			return Batch{}, err
+		}
+	}
 	return f.Batch, s.Valid(f.Batch)
 }
 

@@ -15,7 +15,7 @@ import (
 // Kind says what a batch does.
 type Kind uint8
 
-// The kinds of protocol version 1. Cancel is not decided by this version.
+// The kinds of protocol version 1.
 const (
 	Payout  Kind = 1
 	Cancel  Kind = 2
@@ -56,7 +56,7 @@ type Batch struct {
 	Previous common.Hash // id of the decision one height below, zero at height 1
 	Kind     Kind
 	Lane     quorum.LaneKey // zero without items
-	Nonce    uint64         // zero without items
+	Nonce    uint64         // likewise; of a CANCEL the nonce that it takes from another batch
 	Items    []Item         // by wid ascending
 	Rejects  []Reject       // by wid ascending
 	Releases []quorum.UncheckedOutcome

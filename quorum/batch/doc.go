@@ -13,6 +13,6 @@
 // decided history and the batches' own time, and everybody answers it alike.
 //
 // This version decides PAYOUT batches of one item or many, by the way of their lane, MEMBERS batches, and what operators decide:
-// RESUME, POLICY and RESOLVE. CANCEL is refused by name: what needs it waits. A SWEEP is
-// decided while an old payer is being emptied ([Retiring]).
+// RESUME, POLICY, RESOLVE and CANCEL, which takes a nonce back from a batch before its transaction is final. A SWEEP is decided while an
+// old payer is being emptied ([Retiring]).
 package batch

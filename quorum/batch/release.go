@@ -33,6 +33,7 @@ type placed struct {
 	batch   common.Hash
 	cancels []common.Hash // CANCELs of the slot, in their order
 	items   []quorum.Content
+	fees    signable
 }
 
 // Released is a slot whose items went free by a decision.
@@ -71,7 +72,7 @@ func (s *State) validReleases(b Batch, prove bool) error {
 func (s *State) releases(o quorum.Outcome) error {
 	p, ok := s.placed[slotAt{o.Lane.Nonces(), o.Nonce}]
 	switch {
-	case !ok:
+	case !ok || len(p.items) == 0:
 		return invalid("nonce %d holds no items, or they were released before", o.Nonce)
 	case o.Lane != p.lane:
 		return invalid("nonce %d is of another lane", o.Nonce)
@@ -85,12 +86,12 @@ func (s *State) releases(o quorum.Outcome) error {
 	return nil
 }
 
-// place keeps what a decided slot pays, for a release.
+// place keeps what a decided slot pays, for a release or a CANCEL.
 func (s *State) place(b Batch, slot *Slot, id common.Hash) {
-	if slot == nil || len(b.Items) == 0 {
+	if slot == nil {
 		return
 	}
-	p := placed{lane: slot.Lane, batch: id}
+	p := placed{lane: slot.Lane, batch: id, fees: signableOf(b)}
 	for _, it := range b.Items {
 		p.items = append(p.items, it.Content)
 	}

@@ -62,7 +62,8 @@ type Effects struct {
 	Members *quorum.MembersAction // nil unless the kind is Members
 	Acted   *Acted                // nil unless the operators decided
 
-	Released []Released // slots whose items went free
+	Released  []Released // slots whose items went free
+	Cancelled *Cancelled // nil unless the kind is Cancel
 }
 
 // NewState starts from a genesis document that was verified.
@@ -151,6 +152,12 @@ func (s *State) apply(c quorum.Committed, b Batch, valid func() error) (Effects,
 		if fx.Slot, err = s.applySweep(b); err != nil {
 			return Effects{}, err
 		}
+		s.place(b, fx.Slot, c.ID())
+	case Cancel:
+		if fx.Acted, err = s.applyAction(b); err != nil {
+			return Effects{}, err
+		}
+		fx.Cancelled = s.applyCancel(b, c.ID())
 	case Policy, Resume, Resolve:
 		if fx.Acted, err = s.applyAction(b); err != nil {
 			return Effects{}, err

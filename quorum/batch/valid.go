@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"math"
 	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -54,7 +55,7 @@ func (s *State) rules(b Batch, views []quorum.View, prove bool) error {
 	case Sweep:
 		return s.validSweep(b, views, median)
 	case Cancel:
-		return invalid("%s is not supported by this version", b.Kind)
+		return s.validCancel(b, views, median)
 	}
 	return invalid("unknown %s", b.Kind)
 }
@@ -285,11 +286,19 @@ func (s *State) purse(lane quorum.LaneKey, lanes []quorum.LaneView) (token, nati
 // left is what one member saw of token and of native coin, less the worst cost of every slot that was not final there.
 // Costs above the balance leave zero.
 func (s *State) left(lane quorum.LaneKey, lv quorum.LaneView) (token, native uint256.Int) {
+	return s.leftBeside(lane, lv, math.MaxUint64)
+}
+
+// leftBeside is left, where the slot of one nonce takes nothing.
+func (s *State) leftBeside(lane quorum.LaneKey, lv quorum.LaneView, nonce uint64) (token, native uint256.Int) {
 	token, native = lv.Balance, lv.Gas
 	k := lane.Nonces()
 	// From the first slot that was not final there: a network has paid many before.
-	open := s.slots[k][min(lv.Nonce-min(lv.Nonce, s.first[k]), uint64(len(s.slots[k]))):]
-	for _, c := range open {
+	final := min(lv.Nonce-min(lv.Nonce, s.first[k]), uint64(len(s.slots[k])))
+	for i, c := range s.slots[k][final:] {
+		if s.first[k]+final+uint64(i) == nonce {
+			continue
+		}
 		take(&native, &c.Gas)
 		if c.Token == (common.Address{}) {
 			take(&native, &c.Value)
