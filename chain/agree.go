@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/holiman/uint256"
 )
 
@@ -192,6 +193,26 @@ func (a *Agreeing) NonceAt(ctx context.Context, addr common.Address, at Header) 
 func (a *Agreeing) BalanceAt(ctx context.Context, token, holder common.Address, at Header) (uint256.Int, error) {
 	return ask(ctx, a, fmt.Sprintf("balance of %s at block %d", holder, at.Number), func(ctx context.Context, e Endpoint) (uint256.Int, error) {
 		return e.BalanceAt(ctx, token, holder, at)
+	})
+}
+
+// CodeAt implements Endpoint.
+func (a *Agreeing) CodeAt(ctx context.Context, addr common.Address, at Header) ([]byte, error) {
+	return ask(ctx, a, fmt.Sprintf("code of %s at block %d", addr, at.Number), func(ctx context.Context, e Endpoint) (code, error) {
+		c, err := e.CodeAt(ctx, addr, at)
+		return append(code{}, c...), err // nil and empty are one answer
+	})
+}
+
+// code is what a disagreement names by its length and hash.
+type code []byte
+
+func (c code) String() string { return fmt.Sprintf("%d bytes, %s", len(c), crypto.Keccak256Hash(c)) }
+
+// Allowance implements Endpoint.
+func (a *Agreeing) Allowance(ctx context.Context, token, owner, spender common.Address, at Header) (uint256.Int, error) {
+	return ask(ctx, a, fmt.Sprintf("allowance of %s at block %d", owner, at.Number), func(ctx context.Context, e Endpoint) (uint256.Int, error) {
+		return e.Allowance(ctx, token, owner, spender, at)
 	})
 }
 

@@ -110,6 +110,12 @@ type Endpoint interface {
 	// BalanceAt is the holder's balance of token, zero address for the coin, in the smallest unit.
 	BalanceAt(ctx context.Context, token, holder common.Address, at Header) (uint256.Int, error)
 
+	// CodeAt is the code of an address after the block; none is no error.
+	CodeAt(ctx context.Context, addr common.Address, at Header) ([]byte, error)
+
+	// Allowance is what spender may take of owner's tokens after the block, in the smallest unit.
+	Allowance(ctx context.Context, token, owner, spender common.Address, at Header) (uint256.Int, error)
+
 	// BenefitAddress is what the contract says of account: zero when nothing is bound, ErrNoContract without a
 	// contract, ErrPruned when the state is gone.
 	BenefitAddress(ctx context.Context, contract, account common.Address, at Header) (common.Address, error)

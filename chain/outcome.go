@@ -153,6 +153,8 @@ type Survey struct {
 	Nonce uint64
 	Token uint256.Int // balance of what the lane pays in, smallest unit
 	Gas   uint256.Int // balance of the coin that pays fees, wei; equal to Token on a native lane
+
+	Allowance uint256.Int // of the token, for the lane's contract; zero where it needs none
 }
 
 // SurveyLane reads a lane's final state. It returns the endpoints' error when any part is missing: a lane without data
@@ -176,5 +178,11 @@ func SurveyLane(ctx context.Context, e Endpoint, l Lane, payer common.Address) (
 			return Survey{}, fmt.Errorf("survey lane %q: %w", l.Network, err)
 		}
 	}
-	return Survey{Final: final, Nonce: nonce, Token: token, Gas: gas}, nil
+	var allowance uint256.Int
+	if l.NeedsAllowance() {
+		if allowance, err = e.Allowance(ctx, l.Token, payer, l.Contract, final); err != nil {
+			return Survey{}, fmt.Errorf("survey lane %q: %w", l.Network, err)
+		}
+	}
+	return Survey{Final: final, Nonce: nonce, Token: token, Gas: gas, Allowance: allowance}, nil
 }

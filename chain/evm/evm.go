@@ -200,6 +200,21 @@ func (e *Endpoint) BalanceAt(ctx context.Context, token, holder common.Address, 
 	return v, err
 }
 
+// CodeAt implements chain.Endpoint.
+func (e *Endpoint) CodeAt(ctx context.Context, addr common.Address, at chain.Header) ([]byte, error) {
+	var out hexutil.Bytes
+	err := e.read(ctx, &out, "eth_getCode", addr, byHash(at.Hash))
+	return out, err
+}
+
+// Allowance implements chain.Endpoint.
+func (e *Endpoint) Allowance(ctx context.Context, token, owner, spender common.Address, at chain.Header) (uint256.Int, error) {
+	word, err := e.word(ctx, token, chain.AllowanceData(owner, spender), at)
+	var v uint256.Int
+	v.SetBytes32(word[:])
+	return v, err
+}
+
 // BenefitAddress implements chain.Endpoint.
 func (e *Endpoint) BenefitAddress(ctx context.Context, contract, account common.Address, at chain.Header) (common.Address, error) {
 	word, err := e.word(ctx, contract, chain.GetBenefitData(account), at)

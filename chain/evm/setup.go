@@ -23,21 +23,6 @@ import (
 // ErrNoSimulation means that the server does not answer what would happen if an address had other code.
 var ErrNoSimulation = errors.New("evm: the server does not simulate calls with other code")
 
-// CodeAt is the code of an address after a block; none is no error.
-func (e *Endpoint) CodeAt(ctx context.Context, addr common.Address, at chain.Header) ([]byte, error) {
-	var out hexutil.Bytes
-	err := e.read(ctx, &out, "eth_getCode", addr, byHash(at.Hash))
-	return out, err
-}
-
-// Allowance is what spender may take of owner's tokens, in the token's smallest unit.
-func (e *Endpoint) Allowance(ctx context.Context, token, owner, spender common.Address, at chain.Header) (uint256.Int, error) {
-	word, err := e.word(ctx, token, chain.AllowanceData(owner, spender), at)
-	var v uint256.Int
-	v.SetBytes32(word[:])
-	return v, err
-}
-
 // Probe is what one transfer of a token would do. Amounts are in the token's smallest unit.
 type Probe struct {
 	Succeeds  bool // answers true, or nothing

@@ -11,6 +11,7 @@ import (
 	"github.com/holiman/uint256"
 
 	"conclave/chain"
+	"conclave/chain/payout"
 )
 
 // hangTime is how long a hanging endpoint takes: as long as the adapter to real servers waits.
@@ -173,13 +174,41 @@ func (e *Endpoint) NonceAt(ctx context.Context, addr common.Address, at chain.He
 	return a.nonce, err
 }
 
-// BalanceAt implements chain.Endpoint. There are no tokens.
+// BalanceAt implements chain.Endpoint. There is one token at most.
 func (e *Endpoint) BalanceAt(ctx context.Context, token, holder common.Address, at chain.Header) (uint256.Int, error) {
-	if token != (common.Address{}) {
+	if token != (common.Address{}) && token != e.chain.token {
 		return uint256.Int{}, chain.ErrNoContract
 	}
 	a, err := e.stateAt(ctx, holder, at)
+	if token != (common.Address{}) {
+		return a.tokens, err
+	}
 	return a.balance, err
+}
+
+// Allowance implements chain.Endpoint. The token knows one spender, the payout contract.
+func (e *Endpoint) Allowance(ctx context.Context, token, owner, spender common.Address, at chain.Header) (uint256.Int, error) {
+	if token != e.chain.token || token == (common.Address{}) {
+		return uint256.Int{}, chain.ErrNoContract
+	}
+	a, err := e.stateAt(ctx, owner, at)
+	if spender != e.chain.payout {
+		return uint256.Int{}, err
+	}
+	return a.allowed, err
+}
+
+// CodeAt implements chain.Endpoint. The payout contract has the code of the real one; other code is no more than a mark.
+func (e *Endpoint) CodeAt(ctx context.Context, addr common.Address, at chain.Header) (code []byte, err error) {
+	_, err = e.stateAt(ctx, addr, at)
+	switch {
+	case err != nil || addr == (common.Address{}):
+	case addr == e.chain.payout:
+		code = payout.RuntimeCode()
+	case addr == e.chain.token || addr == e.chain.benefit:
+		code = []byte{0xfe}
+	}
+	return code, err
 }
 
 // BenefitAddress implements chain.Endpoint.

@@ -63,6 +63,10 @@ func (c *Chain) execute(b *block, p pooled) bool {
 	if p.tx.To == c.payout && c.payout != (common.Address{}) {
 		used, status, batches, moved, logs = c.batchOf(b, p)
 	}
+	token := c.tokenCall(b, p)
+	if token != nil {
+		used, status, logs = token.used, token.status, token.logs
+	}
 	var price, fee uint256.Int
 	price.Add(&b.header.BaseFee, &p.tx.Tip)
 	if price.Gt(&p.tx.FeeCap) {
@@ -90,6 +94,9 @@ func (c *Chain) execute(b *block, p pooled) bool {
 	}
 	if batches != nil {
 		c.deliver(b, batches, moved)
+	}
+	if token != nil && token.status == 1 {
+		token.apply()
 	}
 
 	b.gasUsed += used

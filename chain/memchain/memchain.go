@@ -45,6 +45,9 @@ type Config struct {
 	Benefit common.Address // where the BenefitAddress contract is; zero: nowhere
 	Payout  common.Address // where the contract that pays batches is; zero: nowhere
 	Alloc   map[common.Address]uint256.Int
+
+	Token      common.Address // where the one token is; zero: nowhere
+	TokenAlloc map[common.Address]uint256.Int
 }
 
 // account is what the state holds for one address.
@@ -53,6 +56,8 @@ type account struct {
 	balance uint256.Int
 	benefit common.Address
 	batches *contract // of the payout contract alone
+	tokens  uint256.Int
+	allowed uint256.Int // what the payout contract may take of tokens; nobody else ever may
 }
 
 // state is never changed once its block is sealed.
@@ -84,13 +89,16 @@ type Chain struct {
 	chainID, depth uint64
 	benefit        common.Address
 	payout         common.Address
+	token          common.Address
 
 	mu        sync.Mutex // guards all below
 	blocks    []*block   // the canonical chain
 	pool      []pooled
 	reverting map[common.Address]bool
 	burning   map[common.Address]bool
-	congested uint256.Int // the base fee of every block to come; zero: EIP-1559 says
+	listed    map[common.Address]bool // whom the token moves nothing to
+	paused    bool                    // the token refuses every call
+	congested uint256.Int             // the base fee of every block to come; zero: EIP-1559 says
 	seq       uint64
 	branch    uint64 // counts reorgs, so that blocks of two forks never have one hash
 }
@@ -105,11 +113,16 @@ func New(cfg Config) (*Chain, error) {
 		genesis = uint64(time.Now().Unix())
 	}
 	c := &Chain{chainID: cfg.ChainID, depth: cfg.Depth, benefit: cfg.Benefit, payout: cfg.Payout,
-		reverting: make(map[common.Address]bool), burning: make(map[common.Address]bool)}
+		token: cfg.Token, reverting: make(map[common.Address]bool), burning: make(map[common.Address]bool), listed: make(map[common.Address]bool)}
 
 	after := make(state, len(cfg.Alloc))
 	for addr, wei := range cfg.Alloc {
 		after[addr] = account{balance: wei}
+	}
+	for addr, units := range cfg.TokenAlloc {
+		a := after[addr]
+		a.tokens = units
+		after[addr] = a
 	}
 	zero := &block{header: chain.Header{Time: genesis, BaseFee: cfg.BaseFee}, after: after}
 	zero.header.Hash = c.hashOf(zero)

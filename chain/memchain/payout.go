@@ -28,22 +28,33 @@ const maxPayees = 150
 type contract struct {
 	done map[common.Hash]bool           // by payer and batch
 	owed map[common.Address]uint256.Int // coins
+
+	owedToken map[common.Address]uint256.Int // of the chain's one token
 }
 
 func (k *contract) clone() *contract {
 	if k == nil {
-		return &contract{done: map[common.Hash]bool{}, owed: map[common.Address]uint256.Int{}}
+		return &contract{done: map[common.Hash]bool{}, owed: map[common.Address]uint256.Int{}, owedToken: map[common.Address]uint256.Int{}}
 	}
-	return &contract{maps.Clone(k.done), maps.Clone(k.owed)}
+	return &contract{maps.Clone(k.done), maps.Clone(k.owed), maps.Clone(k.owedToken)}
 }
 
-// PaidBatch is a call of pay as its data says it.
+// PaidBatch is a call of pay, or of payToken, as its data says it.
 type PaidBatch struct {
 	ID     common.Hash
+	Token  common.Address // zero: the coin
 	Payees []chain.Payee
 }
 
-// ErrNotPay means that call data is not the one encoding of a call of pay.
+// data is the one encoding of the call.
+func (b PaidBatch) data() []byte {
+	if b.Token == (common.Address{}) {
+		return chain.PayData(b.ID, b.Payees)
+	}
+	return chain.PayTokenData(b.ID, b.Token, b.Payees)
+}
+
+// ErrNotPay means that call data is not the one encoding of a call that pays a batch.
 var ErrNotPay = errors.New("memchain: not a call of pay")
 
 // ReadPay decodes call data, by another way than it was encoded: each part is found where the offsets say.
@@ -74,17 +85,22 @@ func ReadPay(data []byte) (out PaidBatch, err error) {
 		return items, true
 	}
 	id, ok := word(4)
-	to, okTo := list(36)
-	amounts, okAmounts := list(68)
+	lists := uint64(36)
+	if bytes.HasPrefix(data, chain.PayTokenData(common.Hash{}, common.Address{}, nil)[:4]) {
+		token, okToken := word(lists)
+		out.Token, ok, lists = token.Bytes20(), ok && okToken && !token.IsZero(), lists+32
+	}
+	to, okTo := list(lists)
+	amounts, okAmounts := list(lists + 32)
 	if !ok || !okTo || !okAmounts || len(to) != len(amounts) {
-		return out, ErrNotPay
+		return PaidBatch{}, ErrNotPay
 	}
 	out.ID = id.Bytes32()
 	for i := range to {
 		out.Payees = append(out.Payees, chain.Payee{To: to[i].Bytes20(), Amount: amounts[i]})
 	}
-	if !bytes.Equal(chain.PayData(out.ID, out.Payees), data) {
-		return out, ErrNotPay
+	if !bytes.Equal(out.data(), data) {
+		return PaidBatch{}, ErrNotPay
 	}
 	return out, nil
 }
@@ -97,7 +113,7 @@ func (c *Chain) batchOf(b *block, p pooled) (used, status uint64, after *contrac
 	after = b.after[c.payout].batches.clone()
 	key := crypto.Keccak256Hash(p.from[:], call.ID[:])
 	sum, used := uint256.Int{}, base
-	if err != nil || len(call.Payees) == 0 || after.done[key] {
+	if err != nil || len(call.Payees) == 0 || after.done[key] || call.Token != (common.Address{}) {
 		return max(used, floor), 0, nil, nil, nil
 	}
 	after.done[key] = true

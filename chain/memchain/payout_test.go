@@ -101,14 +101,19 @@ func TestBatchesThatRevert(t *testing.T) {
 func TestReadPayInvertsPayData(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := memchain.PaidBatch{ID: common.BytesToHash(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "id"))}
+		data := func() []byte { return chain.PayData(want.ID, want.Payees) }
+		if rapid.Bool().Draw(t, "in a token") {
+			want.Token = common.Address{7}
+			data = func() []byte { return chain.PayTokenData(want.ID, want.Token, want.Payees) }
+		}
 		for i := range rapid.Int64Range(0, 150).Draw(t, "items") {
 			v := new(uint256.Int).SetBytes(rapid.SliceOfN(rapid.Byte(), 0, 32).Draw(t, "amount"))
 			want.Payees = append(want.Payees, chain.Payee{To: to(i), Amount: *v})
 		}
-		got, err := memchain.ReadPay(chain.PayData(want.ID, want.Payees))
+		got, err := memchain.ReadPay(data())
 		require.NoError(t, err)
 		require.Equal(t, want, got)
-		bent := chain.PayData(want.ID, want.Payees)
+		bent := data()
 		bent[rapid.IntRange(0, 3).Draw(t, "selector")] ^= 1
 		_, err = memchain.ReadPay(bent)
 		require.ErrorIs(t, err, memchain.ErrNotPay)
@@ -117,9 +122,14 @@ func TestReadPayInvertsPayData(t *testing.T) {
 
 func FuzzReadPay(f *testing.F) {
 	f.Add(chain.PayData(common.Hash{1}, []chain.Payee{{To: to(1), Amount: wei(2)}}))
+	f.Add(chain.PayTokenData(common.Hash{1}, common.Address{7}, []chain.Payee{{To: to(1), Amount: wei(2)}}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if got, err := memchain.ReadPay(raw); err == nil {
-			require.Equal(t, raw, chain.PayData(got.ID, got.Payees))
+			if got.Token == (common.Address{}) {
+				require.Equal(t, raw, chain.PayData(got.ID, got.Payees))
+			} else {
+				require.Equal(t, raw, chain.PayTokenData(got.ID, got.Token, got.Payees))
+			}
 		}
 	})
 }

@@ -100,6 +100,16 @@ func (o *odd) BalanceAt(ctx context.Context, token, holder common.Address, at ch
 	return through(ctx, o, func() (uint256.Int, error) { return o.Endpoint.BalanceAt(ctx, token, holder, at) })
 }
 
+// CodeAt implements chain.Endpoint.
+func (o *odd) CodeAt(ctx context.Context, addr common.Address, at chain.Header) ([]byte, error) {
+	return through(ctx, o, func() ([]byte, error) { return o.Endpoint.CodeAt(ctx, addr, at) })
+}
+
+// Allowance implements chain.Endpoint.
+func (o *odd) Allowance(ctx context.Context, token, owner, spender common.Address, at chain.Header) (uint256.Int, error) {
+	return through(ctx, o, func() (uint256.Int, error) { return o.Endpoint.Allowance(ctx, token, owner, spender, at) })
+}
+
 // BenefitAddress implements chain.Endpoint.
 func (o *odd) BenefitAddress(ctx context.Context, contract, who common.Address, at chain.Header) (common.Address, error) {
 	return through(ctx, o, func() (common.Address, error) {
