@@ -186,6 +186,9 @@ func (c *protocolCheck) slots() error {
 		if err := c.released(s, p); err != nil {
 			return err
 		}
+		if err := c.cancelled(s); err != nil {
+			return err
+		}
 		for _, wid := range s.Items {
 			if s.Released != 0 {
 				break // they stand elsewhere, or nowhere

@@ -25,7 +25,8 @@ type DecisionEffects struct {
 	Members *quorum.MembersAction
 	Action  *ActionEffects // nil unless the operators decided
 
-	Released []SlotKey // slots whose items went free
+	Released  []SlotKey // slots whose items went free
+	Cancelled *SlotKey  // the slot that a CANCEL takes back; nil unless the decision is one
 }
 
 // SlotFields is the nonce that a decision takes, and the most that its transaction can cost.
@@ -127,6 +128,11 @@ func (tx *Tx) applyEffects(c quorum.Committed, fx DecisionEffects) error {
 	}
 	if fx.Slot != nil {
 		if err := tx.takeSlot(*fx.Slot, c, fx.Items); err != nil {
+			return err
+		}
+	}
+	if fx.Cancelled != nil {
+		if err := tx.cancelSlot(*fx.Cancelled, c); err != nil {
 			return err
 		}
 	}

@@ -297,9 +297,9 @@ func (tx *Tx) MaySign(network string, account common.Address) error {
 	return nil
 }
 
-// MaySignSlot is MaySign for a decided slot: its network, and the account of each of its withdrawals.
+// MaySignSlot is MaySign for a decided slot: its network, and the account of each of its withdrawals. A CANCEL pays none of these.
 func (tx *Tx) MaySignSlot(slot Slot) error {
-	if err := tx.MaySign(slot.Network, common.Address{}); err != nil {
+	if err := tx.MaySign(slot.Network, common.Address{}); err != nil || slot.Cancelled() {
 		return err
 	}
 	for _, wid := range slot.Items {

@@ -101,7 +101,7 @@ func (tx *Tx) Slot(key SlotKey) (s Slot, ok bool, err error) {
 	return s, ok, err
 }
 
-// SlotOfBatch returns the slot of a decided batch. ok is false when the batch took none, or is not decided.
+// SlotOfBatch returns the slot of a decided batch, or of a CANCEL. ok is false when the batch took none, or is not decided.
 func (tx *Tx) SlotOfBatch(batch common.Hash) (Slot, bool, error) {
 	return tx.slotBy(bucketSlotBatch, batch[:])
 }

@@ -95,10 +95,11 @@ func (l *Ledger) RecordIntent(f IntentFields) (Intent, error) {
 
 func (tx *Tx) mayIntend(f IntentFields) error {
 	slot, ok, err := tx.Slot(f.Slot)
+	last, _ := slot.Last()
 	switch {
 	case err != nil:
 		return err
-	case !ok || slot.Batch != f.Batch || slot.Released != 0:
+	case !ok || last != f.Batch || slot.Released != 0:
 		return fmt.Errorf("%s, batch %s: %w", f.Slot, f.Batch, ErrNoSlot)
 	case f.Digest == (common.Hash{}) || f.Session == (common.Hash{}):
 		return errors.New("an intent needs a digest and a session")
@@ -141,9 +142,10 @@ func (tx *Tx) unsignedAt(slot Slot, k uint64) error {
 	if p.Stage >= StageMined {
 		return fmt.Errorf("%s: %w: it is %s", slot.Key, ErrSigned, p.Stage)
 	}
-	err = tx.SignedOf(slot.Batch, func(s Signed) error {
+	last, _ := slot.Last()
+	err = tx.SignedOf(last, func(s Signed) error {
 		if s.K >= k {
-			return fmt.Errorf("batch %s step %d: %w", slot.Batch, s.K, ErrSigned)
+			return fmt.Errorf("batch %s step %d: %w", last, s.K, ErrSigned)
 		}
 		return nil
 	})

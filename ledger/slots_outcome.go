@@ -152,7 +152,7 @@ func (tx *Tx) Settle(c quorum.OutcomeCertificate) error {
 	if now := tx.epoch(); o.Epoch > now {
 		return fmt.Errorf("settle by epoch %d: %w: in force is %d", o.Epoch, ErrNotInForce, now)
 	} else if o.Epoch < now {
-		if err := tx.ruledThen(slot, o.Epoch); err != nil {
+		if err := tx.ruledThen(slot, o); err != nil {
 			return err
 		}
 	}

@@ -44,15 +44,15 @@ func (tx *Tx) PastOpen() (height uint64, ok bool, err error) {
 	return height, ok, err
 }
 
-// ruledThen checks that an earlier epoch's word on a slot counts: the slot was decided before that epoch ended. Whoever follows the
-// decisions from the first on trusts that epoch's quorum with more than this.
-func (tx *Tx) ruledThen(slot Slot, epoch uint64) error {
-	_, _, since, ok, err := tx.EpochRecord(epoch + 1)
+// ruledThen checks that an earlier epoch's word on a slot counts: what it says was mined there was decided before that epoch ended.
+// Whoever follows the decisions from the first on trusts that epoch's quorum with more than this.
+func (tx *Tx) ruledThen(slot Slot, o quorum.Outcome) error {
+	_, _, since, ok, err := tx.EpochRecord(o.Epoch + 1)
 	if err != nil {
 		return err
 	}
-	if !ok || slot.Height >= since {
-		return fmt.Errorf("settle by epoch %d: %w: the slot is of height %d", epoch, ErrNotInForce, slot.Height)
+	if height, held := slot.HeightOf(o.Batch); !ok || !held || height >= since {
+		return fmt.Errorf("settle by epoch %d: %w: batch %s is of height %d", o.Epoch, ErrNotInForce, o.Batch, height)
 	}
 	return nil
 }

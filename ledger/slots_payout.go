@@ -96,7 +96,8 @@ func (tx *Tx) Track(key SlotKey, to Payout) error {
 	}
 	if now.Stage == StageMined && to.Stage == StageBroadcast {
 		slot, _, err := tx.Slot(key)
-		if err := errors.Join(err, tx.waitAnew(slot.Batch)); err != nil {
+		last, _ := slot.Last()
+		if err := errors.Join(err, tx.waitAnew(last)); err != nil {
 			return err
 		}
 	}

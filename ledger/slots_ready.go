@@ -35,7 +35,7 @@ func (tx *Tx) Ready(body quorum.Ready, sign func(quorum.Ready) (quorum.Signed[qu
 	if err != nil {
 		return nil, err
 	}
-	if !ok || slot.Height != body.Height || slot.Released != 0 {
+	if last, height := slot.Last(); !ok || last != body.Batch || height != body.Height || slot.Released != 0 {
 		return nil, fmt.Errorf("ready for batch %s at height %d: %w", body.Batch, body.Height, ErrNoSlot)
 	}
 	// A halt stops READYs at once, resent ones too: others would draw this node into sessions that it will not join.

@@ -15,36 +15,6 @@ import (
 // these.
 var bucketSlotFailed = []byte("slot-failed")
 
-// SlotCancel is a decided CANCEL: a transfer of nothing to the payer itself at the slot's nonce.
-type SlotCancel struct {
-	Batch  common.Hash
-	Height uint64
-}
-
-// Last is the decision whose transaction is signed for the slot: its newest CANCEL, else its batch.
-func (s Slot) Last() (batch common.Hash, height uint64) {
-	if n := len(s.Cancels); n > 0 {
-		return s.Cancels[n-1].Batch, s.Cancels[n-1].Height
-	}
-	return s.Batch, s.Height
-}
-
-// Cancelled reports whether a CANCEL of the slot is decided.
-func (s Slot) Cancelled() bool { return len(s.Cancels) > 0 }
-
-// Holder is what was decided for the nonce: its batch, then its CANCELs in their order.
-func (s Slot) Holder(i int) common.Hash {
-	if i == 0 {
-		return s.Batch
-	}
-	return s.Cancels[i-1].Batch
-}
-
-// holds reports whether a batch was decided for the slot's nonce.
-func (s Slot) holds(batch common.Hash) bool {
-	return s.Batch == batch || slices.ContainsFunc(s.Cancels, func(c SlotCancel) bool { return c.Batch == batch })
-}
-
 // closedBy is the stage in which an outcome of the slot leaves it.
 func (s Slot) closedBy(o quorum.Outcome) Stage {
 	switch {

@@ -62,7 +62,7 @@ func (tx *Tx) turnOf(slot Slot, p Payout, waits map[quorum.NonceKey]bool, due fu
 	if p.Stage >= StageMined || slot.Released != 0 {
 		return Turn{}, false, nil
 	}
-	top, signed, err := tx.TopSigned(slot.Batch)
+	_, top, signed, err := tx.TopOf(slot)
 	if err != nil {
 		return Turn{}, false, err
 	}
