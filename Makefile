@@ -3,7 +3,7 @@
 # Seconds of fuzzing for `make fuzz`; ALL=1 gives every target that long.
 T ?= 60
 
-.PHONY: test race lint build generate mutants reshare matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-idle bench-replay bench-drift contract contract-mutants gas ci
+.PHONY: test race lint build generate mutants reshare matrix liar fuzz fuzz-campaign e2e crash bench-sign bench-agreement campaign repeat bench-devnet bench-payout bench-idle bench-replay bench-drift contract contract-mutants gas ci
 
 test:
 	go test ./...
@@ -87,6 +87,12 @@ repeat:
 
 bench-devnet:
 	go run ./cmd/bench devnet
+
+# What a network pays in a minute, at an even pace, and how long a withdrawal takes that comes alone; ARGS="-nodes 7", ARGS="-rate 5000",
+# ARGS=-short to try it. Six minutes at the most.
+ARGS ?=
+bench-payout:
+	go run ./cmd/bench payout $(ARGS)
 
 bench-idle:
 	go run ./cmd/bench idle

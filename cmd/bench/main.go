@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -13,13 +14,17 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
 	verbs := map[string]func(context.Context) error{"sign": sign, "silent": silent, "keygen": keygen, "reshare": reshare, "unseal": unseal, "devnet": processes, "idle": idle, "drift": drift, "replay": replay, "agreement": agreement}
-	if len(args) != 1 || verbs[args[0]] == nil {
-		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, silent, keygen, reshare, unseal, devnet, idle, drift, replay or agreement")
+	verbs["payout"] = func(ctx context.Context) error { return payout(ctx, args[1:]) }
+	if len(args) == 0 || verbs[args[0]] == nil || (len(args) > 1 && args[0] != "payout") {
+		fmt.Fprintln(os.Stderr, "bench: one argument is needed\nhint: go run ./cmd/bench sign, silent, keygen, reshare, unseal, devnet, idle, drift, replay, agreement or payout; payout -h lists its options")
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := verbs[args[0]](ctx); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		return 1
 	}

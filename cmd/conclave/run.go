@@ -33,6 +33,7 @@ type runFlags struct {
 	fingerprint        string // that the operator confirmed
 	exitWithParent     bool
 	sealed             bool // without a password file it starts sealed, rather than asking
+	profile            string
 }
 
 func (f *runFlags) register(cmd *cobra.Command) {
@@ -53,6 +54,9 @@ func newRun(env *cli.Env) *cobra.Command {
 				return err
 			}
 			defer stop()
+			if f.profile != "" {
+				defer profiling(f.profile, func(text string) { env.Note("%s", text) })()
+			}
 			d, err := f.open(ctx, env, "")
 			if err != nil {
 				return explained(err)
@@ -61,6 +65,7 @@ func newRun(env *cli.Env) *cobra.Command {
 		}),
 	}
 	f.register(cmd)
+	cmd.Flags().StringVar(&f.profile, "cpu-profile", "", "file for a profile of what the processor does: SIGUSR1 begins it, the next one ends it")
 	return cmd
 }
 

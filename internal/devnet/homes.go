@@ -214,7 +214,8 @@ func (n *Network) launchOne(i int) error { return n.launchIt(i, n.all()[i]) }
 func (n *Network) launchIt(i int, c *custodian) error {
 	begin := func() error {
 		bin, verb := n.program(i)
-		p, err := start(bin, n.logFile(i), verb, "--home", c.home, "--password-file", c.password, "--fingerprint", n.genesis.Fingerprint().Code(), "--exit-with-parent")
+		args := append([]string{verb, "--home", c.home, "--password-file", c.password, "--fingerprint", n.genesis.Fingerprint().Code(), "--exit-with-parent"}, n.profiled(i)...)
+		p, err := start(bin, n.logFile(i), args...)
 		if err != nil {
 			return err
 		}

@@ -150,6 +150,9 @@ func (n *Network) run(ctx context.Context) error {
 	if n.o.Kills > 0 {
 		return k.crash(ctx, background, failed)
 	}
+	if n.o.Volume != nil {
+		return n.measure(ctx, failed)
+	}
 	if change, changes := committees()[n.o.Scenario]; changes {
 		go func() {
 			if err := change.run(n, background); err != nil && background.Err() == nil {
@@ -228,7 +231,7 @@ func (n *Network) play(ctx context.Context, failed chan<- error) {
 			}
 		}()
 	}
-	if !n.o.simulated() || n.o.Withdrawals <= 0 || n.o.Kills > 0 {
+	if !n.o.simulated() || n.o.Withdrawals <= 0 || n.o.Kills > 0 || n.o.Volume != nil {
 		return
 	}
 	go func() {

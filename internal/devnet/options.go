@@ -41,6 +41,8 @@ type Options struct {
 	Kills int    // custodians to kill and restart while users withdraw; ends when all is paid, and looks at every home then
 	Seed  uint64 // of who is killed when
 
+	Volume *Volume // a load to measure, with [Measure]; nil: users as they come
+
 	Scenario string // a constant below; empty: nobody misbehaves and nothing changes
 	Self     string // the program that runs a custodian that lies, as [RunLiar] does; for [ScenarioLiar]
 

@@ -282,6 +282,17 @@ func (s *Sim) Withdrawal(id uint64) (row RequestRow, txHash string, ok bool) {
 	return r.RequestRow, r.txHash, true
 }
 
+// Served is the moment from which on the list shows a request.
+func (s *Sim) Served(id uint64) (at time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.request(id)
+	if r == nil {
+		return time.Time{}, false
+	}
+	return r.ready, true
+}
+
 // Withdrawals returns all requests, pending ones too.
 func (s *Sim) Withdrawals() []RequestRow {
 	s.mu.Lock()
