@@ -39,7 +39,7 @@ type runFlags struct {
 func (f *runFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.home, "home", "", "the node's home (required)")
 	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "file with the vault's password, mode 0600 (default: the configuration's)")
-	cmd.Flags().StringVar(&f.fingerprint, "fingerprint", "", "the fingerprint of the network that its members confirmed to each other: without it, no part in making the key")
+	cmd.Flags().StringVar(&f.fingerprint, "fingerprint", "", "the fingerprint of the network that its members confirmed to each other; kept for later starts. Without it, no part in making the key")
 	cmd.Flags().BoolVar(&f.exitWithParent, "exit-with-parent", false,
 		"end when descriptor 3, the read end of a pipe whose write end the parent keeps, is closed: whatever ends the parent ends this node")
 }

@@ -31,8 +31,8 @@ type Options struct {
 	// Password gives the vault's password, nil to start sealed. It is asked once, after everything that can be refused without
 	// it; the daemon clears what it returns.
 	Password func(config.Config) ([]byte, error)
-	// Fingerprint is what the operator confirmed of the network, as it was typed; "" takes no part in making its key, and one that is
-	// not the document's own is refused.
+	// Fingerprint is what the operator confirmed of the network, as it was typed; "" is what was typed at an earlier start of this home, and
+	// takes no part in making a key when nothing was. One that is not the document's own is refused.
 	Fingerprint string
 	Log         func(config.LogLevel) *zap.Logger
 	Note        func(string) // tells a person what takes long
@@ -83,6 +83,9 @@ func (d *Daemon) open(ctx context.Context, h home, o Options) error {
 	}
 	if err := os.MkdirAll(h.cfg.DataPath(), 0o700); err != nil {
 		return problem(Setup, "the home must be writable", "make the data folder: %w", err)
+	}
+	if err := h.keepConfirmed(d.confirmed); err != nil {
+		return err
 	}
 	d.node, err = node.New(node.Config{
 		Key: h.key, Genesis: h.genesis, Confirmed: d.confirmed, DataDir: h.cfg.DataPath(), Invited: h.invited, Settlement: h.cfg.SettlementSource(), Overlay: h.overlay, Development: Development(h.genesis),
