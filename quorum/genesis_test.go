@@ -106,10 +106,10 @@ func TestGenesisRefuses(t *testing.T) {
 		"an unknown way":        {func(g *quorum.Genesis) { g.Lanes[0].Way = "express" }, "not supported"},
 		"a contract":            {func(g *quorum.Genesis) { g.Lanes[0].Contract = address(1) }, "no use with way"},
 		"no contract":           {func(g *quorum.Genesis) { g.Lanes[0].Way = quorum.WayBatch }, "needs the payout contract"},
-		"a batch of tokens": {func(g *quorum.Genesis) {
+		"a contract that is the token": {func(g *quorum.Genesis) {
 			l := &g.Lanes[0]
-			l.Way, l.Contract, l.Token = quorum.WayBatch, address(1), address(2)
-		}, "one by one"},
+			l.Way, l.Contract, l.Token = quorum.WayBatch, address(2), address(2)
+		}, "an address of its own"},
 		"a contract that is another": {func(g *quorum.Genesis) {
 			l := &g.Lanes[0]
 			l.Way, l.Contract = quorum.WayBatch, l.DepositAddress
@@ -130,9 +130,12 @@ func TestGenesisRefuses(t *testing.T) {
 func TestALaneThatPaysBatches(t *testing.T) {
 	g := sampleGenesis(t)
 	g.Lanes[0].Way, g.Lanes[0].Contract = quorum.WayBatch, address(1)
-	got, err := quorum.ParseGenesis(asJSON(t, g))
-	require.NoError(t, err)
-	require.Equal(t, g.Lanes, got.Lanes)
+	for _, token := range []common.Address{{}, address(2)} {
+		g.Lanes[0].Token = token
+		got, err := quorum.ParseGenesis(asJSON(t, g))
+		require.NoError(t, err)
+		require.Equal(t, g.Lanes, got.Lanes)
+	}
 	other := g
 	other.Lanes = slices.Clone(g.Lanes)
 	other.Lanes[0].Contract = address(2)

@@ -17,9 +17,6 @@ func (l Lane) checkWay() error {
 		return fmt.Errorf("a payout contract has no use with way %q", l.Way)
 	case l.Way == WayBatch && none:
 		return fmt.Errorf("way %q needs the payout contract's address", l.Way)
-	case l.Way == WayBatch && l.Token != (common.Address{}):
-		// The contract takes tokens from the payer's allowance, and no decision gives one.
-		return errors.New("tokens are paid one by one in this version: the payer cannot give the contract an allowance")
 	case !none && (l.Contract == l.Token || l.Contract == l.DepositAddress || l.Contract == l.BenefitContract):
 		return errors.New("the payout contract is an address of its own")
 	}

@@ -330,7 +330,9 @@ func (s *State) applyAction(b Batch) (*Acted, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Serial, s.Policy = out.Action.Serial, out.Policy
+	if s.Serial, s.Policy = out.Action.Serial, out.Policy; out.File != nil {
+		s.allowAnew()
+	}
 	if r, ok := out.Body.(quorum.Resolve); ok {
 		for _, f := range r.Contents {
 			s.resolved[f.Content.WID] = resolution{f, b.Time}

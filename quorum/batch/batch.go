@@ -24,10 +24,11 @@ const (
 	Policy  Kind = 5
 	Resume  Kind = 6
 	Resolve Kind = 7
+	Allow   Kind = 9 // 8 is an action that is never decided
 )
 
 var kindNames = map[Kind]string{
-	Payout: "PAYOUT", Cancel: "CANCEL", Sweep: "SWEEP", Members: "MEMBERS", Policy: "POLICY", Resume: "RESUME", Resolve: "RESOLVE",
+	Payout: "PAYOUT", Cancel: "CANCEL", Sweep: "SWEEP", Members: "MEMBERS", Policy: "POLICY", Resume: "RESUME", Resolve: "RESOLVE", Allow: "ALLOW",
 }
 
 func (k Kind) String() string {

@@ -14,5 +14,5 @@
 //
 // This version decides PAYOUT batches of one item or many, by the way of their lane, MEMBERS batches, and what operators decide:
 // RESUME, POLICY, RESOLVE and CANCEL, which takes a nonce back from a batch before its transaction is final. A SWEEP is decided while an
-// old payer is being emptied ([Retiring]).
+// old payer is being emptied ([Retiring]), an ALLOW where a lane's contract may not take the payer's tokens yet.
 package batch

@@ -28,6 +28,7 @@ type filler struct {
 	full   bool
 	token  uint256.Int // what the payer has left
 	coin   uint256.Int
+	may    uint256.Int // that the lane's contract may take of the tokens
 	value  uint256.Int // of the items
 	seen   *State      // what the batch holds
 	draft  draft
@@ -62,6 +63,9 @@ func (s *State) filler(key quorum.LaneKey, f *frame) *filler {
 	}
 	out.median, out.most, out.draft = medianTime(f.views), s.mostItems(out.lane), s.governors.draft(f.Time)
 	out.token, out.coin = s.purse(key, lanes)
+	if out.may = s.mayTake(key, lanes); needsAllowance(out.lane) && out.may.IsZero() {
+		out.most = 1 // until it is allowed
+	}
 	out.seen = &State{wids: map[uint64]bool{}, events: map[uint64]bool{}, messages: map[common.Hash]bool{}}
 	for _, r := range f.Rejects {
 		out.seen.use(r.Content)
@@ -109,7 +113,7 @@ func (f *filler) affords(value uint256.Int, n int) bool {
 	var need uint256.Int
 	_, over := need.MulOverflow(&f.FeeCap, uint256.NewInt(f.s.gasLimit(f.key, n)))
 	if f.key.Token != (common.Address{}) {
-		return !over && !value.Gt(&f.token) && !need.Gt(&f.coin)
+		return !over && !value.Gt(&f.token) && !need.Gt(&f.coin) && (n < 2 || !value.Gt(&f.may))
 	}
 	_, over2 := need.AddOverflow(&need, &value)
 	return !over && !over2 && !need.Gt(&f.coin)

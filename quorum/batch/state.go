@@ -36,6 +36,7 @@ type State struct {
 	resolved map[uint64]resolution         // by wid
 	placed   map[slotAt]placed             // until released
 	freed    map[uint64]freed              // what was ever released, by wid
+	allows   map[quorum.LaneKey]allowed
 
 	governors governors
 	history   quorum.Cutover
@@ -81,7 +82,7 @@ func NewState(g quorum.Genesis) (*State, error) {
 		next: map[quorum.NonceKey]uint64{}, first: map[quorum.NonceKey]uint64{}, slots: map[quorum.NonceKey][]Cost{},
 		wids: map[uint64]bool{}, events: map[uint64]bool{}, messages: map[common.Hash]bool{},
 		spent: map[common.Address][]spentWID{}, resolved: map[uint64]resolution{},
-		placed: map[slotAt]placed{}, freed: map[uint64]freed{},
+		placed: map[slotAt]placed{}, freed: map[uint64]freed{}, allows: map[quorum.LaneKey]allowed{},
 		governors: newGovernors(policy.Governors), history: g.Cutover,
 	}, nil
 }
@@ -152,6 +153,9 @@ func (s *State) apply(c quorum.Committed, b Batch, valid func() error) (Effects,
 		if fx.Slot, err = s.applySweep(b); err != nil {
 			return Effects{}, err
 		}
+		s.place(b, fx.Slot, c.ID())
+	case Allow:
+		fx.Slot = s.applyAllow(b)
 		s.place(b, fx.Slot, c.ID())
 	case Cancel:
 		if fx.Acted, err = s.applyAction(b); err != nil {

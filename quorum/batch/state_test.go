@@ -323,6 +323,10 @@ func FuzzDecodeValid(f *testing.F) {
 	m, err := fresh.s.BuildMembers(fresh.action(f), fresh.views(f, 0))
 	require.NoError(f, err)
 	f.Add(m.Encode())
+	tokens := tokenBatches(f)
+	a, err := tokens.s.BuildAllow(tokens.views(f, 0))
+	require.NoError(f, err)
+	f.Add(a.Encode())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		b, err := batch.Decode(raw)
 		if err != nil {
@@ -330,7 +334,7 @@ func FuzzDecodeValid(f *testing.F) {
 			return
 		}
 		require.Equal(t, raw, b.Encode())
-		for _, s := range []*batch.State{w.s, fresh.s} {
+		for _, s := range []*batch.State{w.s, fresh.s, tokens.s} {
 			if err := s.Valid(b); err != nil {
 				require.ErrorIs(t, err, batch.ErrInvalid)
 			}

@@ -56,6 +56,8 @@ func (s *State) rules(b Batch, views []quorum.View, prove bool) error {
 		return s.validSweep(b, views, median)
 	case Cancel:
 		return s.validCancel(b, views, median)
+	case Allow:
+		return s.validAllow(b, views, median)
 	}
 	return invalid("unknown %s", b.Kind)
 }
@@ -271,7 +273,7 @@ func (s *State) covered(b Batch, lanes []quorum.LaneView) error {
 	if need.Gt(&haveGas) {
 		return invalid("the payer's balance does not cover the batch")
 	}
-	return nil
+	return s.within(b, lanes, value)
 }
 
 // purse is the lower median of what the members saw left over.

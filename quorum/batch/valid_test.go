@@ -49,7 +49,7 @@ func frameRules() []rule {
 		{"previous", func(_ tb, _ *world, b *batch.Batch) { b.Previous[0] ^= 1 }, "previous"},
 		{"a release of nothing", func(_ tb, _ *world, b *batch.Batch) { b.Releases = make([]quorum.UncheckedOutcome, 1) }, "holds no items"},
 		{"nothing to sweep", func(_ tb, _ *world, b *batch.Batch) { b.Kind = batch.Sweep }, "no old payer is to be swept"},
-		{"unknown kind", func(_ tb, _ *world, b *batch.Batch) { b.Kind = 9 }, "unknown kind(9)"},
+		{"unknown kind", func(_ tb, _ *world, b *batch.Batch) { b.Kind = 10 }, "unknown kind(10)"},
 		{"a view too few", func(_ tb, _ *world, b *batch.Batch) { b.Views = b.Views[1:] }, "views, want exactly"},
 		{"a view too many", func(t tb, w *world, b *batch.Batch) { b.Views = raws(w.views(t, 0)) }, "views, want exactly"},
 		{"a view twice", func(_ tb, _ *world, b *batch.Batch) { b.Views[1] = b.Views[0] }, "not ascending"},
