@@ -27,7 +27,7 @@ const answerEvery = time.Second
 
 // newHeight begins to wait for the height after the last decision, or resumes it from the ledger.
 func (c *core) newHeight() error {
-	c.values, c.valueOf = map[common.Hash][]byte{}, map[common.Hash]batch.Batch{}
+	c.values, c.valueOf = map[common.Hash][]byte{}, map[common.Hash]batch.Proven{}
 	c.roundOf = map[uint64]common.Hash{}
 	c.building, c.certSeen, c.wake = nil, time.Time{}, time.Time{}
 	c.fetching = map[common.Hash]bool{}
@@ -108,15 +108,15 @@ func (c *core) holdValue(raw []byte) (common.Hash, bool) {
 	if _, ok := c.valueOf[id]; ok {
 		return id, true
 	}
-	b, err := batch.Decode(raw)
+	p, err := batch.Prove(c.network, c.state.Roster, raw)
 	if err == nil {
-		err = c.state.Valid(b)
+		err = c.state.ValidProven(p)
 	}
 	if err != nil {
 		c.log.Info("value is invalid", zap.Stringer("id", id), zap.Error(err))
 		return id, false
 	}
-	c.values[id], c.valueOf[id] = raw, b
+	c.values[id], c.valueOf[id] = raw, p
 	return id, true
 }
 
@@ -442,7 +442,7 @@ func (c *core) hearProposal(m voteMsg) {
 		}
 	}
 	ev.Valid = c.holdFirst(p.Body(), m.Value)
-	ev.Refrain = ev.Valid && c.refrains(c.valueOf[p.Body().ID])
+	ev.Refrain = ev.Valid && c.refrains(c.valueOf[p.Body().ID].Batch())
 	c.step(ev)
 }
 

@@ -40,10 +40,10 @@ func (c *core) bounds() []quorum.Bound {
 		by("core.overheard", len(c.overheard)), by("core.shown", len(c.shown)), by("core.answered", len(c.answered)),
 		by("core.behind", len(c.behind)), by("core.heard", len(c.heard)), by("syncs.slow", len(c.syncs.slow)), by("syncs.barred", len(c.syncs.barred)),
 		by("question.answers", len(c.question.answers)), by("question.pending", len(c.question.pending)), by("question.next", len(c.question.next)),
-		{Name: "core.lanes", Held: len(c.lanes), Most: len(c.genesis.Lanes)},
+		{Name: "core.lanes", Held: len(c.lanes), Most: len(c.genesis.Lanes)}, c.inbox.bound(),
 	}
 	out = append(out, c.said.bounds(n)...)
-	out = append(out, c.shownEvidence.bound(n))
+	out = append(append(out, c.shownEvidence.bound(n)), c.known.bounds()...)
 	out = append(out, c.overheard.bounds()...)
 	if c.pool != nil {
 		out = append(out, c.pool.bounds()...)
@@ -100,7 +100,8 @@ func (p *pool) bounds() []quorum.Bound {
 		{Name: "pool.approvals", Held: len(p.approvals), Most: all}, {Name: "pool.refusals", Held: len(p.refusals), Most: all},
 		// Each certificate stands on q verdicts that are held.
 		{Name: "pool.pay", Held: len(p.pay), Most: all / p.roster.Q()}, {Name: "pool.refuse", Held: len(p.refuse), Most: all / p.roster.Q()},
-		{Name: "pool.views", Held: len(p.views), Most: n},
+		{Name: "pool.views", Held: len(p.views), Most: n}, {Name: "pool.raws", Held: len(p.raws), Most: all},
+		{Name: "pool.books", Held: len(p.books), Most: 2 * all / p.roster.Q()},
 	}
 }
 

@@ -60,6 +60,8 @@ type core struct {
 
 	state *batch.State
 	pool  *pool
+	inbox inbox // verdicts on their way into it
+	known known // facts that passed the door lately
 
 	overheard     overheard     // what members said lately, to catch them saying two things
 	shownEvidence evidenceTurns // when each peer was last shown what evidence it lacks
@@ -75,7 +77,7 @@ type core struct {
 	agree    *agreement.State
 	wake     time.Time
 	values   map[common.Hash][]byte
-	valueOf  map[common.Hash]batch.Batch
+	valueOf  map[common.Hash]batch.Proven
 	roundOf  map[uint64]common.Hash // whose value came first in a round
 	building *uint64                // the round that asked for a value which could not be built yet
 	certSeen time.Time

@@ -24,7 +24,7 @@ type decided struct {
 // decide applies a commitment of the next height: batch state first, which judges it again, then the record.
 func (c *core) decide(committed quorum.Committed) (batch.Effects, bool) {
 	hear := c.linked()
-	fx, err := c.state.Apply(committed)
+	fx, err := c.apply(committed)
 	if err != nil {
 		// q members committed what the rules forbid: more than f are faulty, or this program is wrong.
 		c.stop(err)
@@ -38,6 +38,14 @@ func (c *core) decide(committed quorum.Committed) (batch.Effects, bool) {
 		}
 	}
 	return fx, ok
+}
+
+// apply judges a commitment again. The signatures in a value that was judged before this node voted on it are not verified twice.
+func (c *core) apply(committed quorum.Committed) (batch.Effects, error) {
+	if p, ok := c.valueOf[committed.ID()]; ok {
+		return c.state.ApplyProven(committed, p)
+	}
+	return c.state.Apply(committed)
 }
 
 // record makes applied decisions durable, in the order of their heights: decisions, slots and every fate in one

@@ -19,6 +19,9 @@ func (n *Node) handlers() p2p.Handlers {
 	return p2p.Handlers{
 		Check: n.check,
 		Gossip: func(topic string, author, via common.Address, data []byte) {
+			if topic == topicFacts && n.verdict(via, data) {
+				return
+			}
 			n.take(via, func() {
 				if topic == topicVotes {
 					n.hearVoteFrame(data)
@@ -47,19 +50,22 @@ var errKind = errors.New("a statement of another kind belongs here")
 
 // check authenticates gossip before anything of it is decoded further.
 func (n *Node) check(topic string, data []byte) (common.Address, error) {
-	raw, kinds := data, factKinds
-	if topic == topicVotes {
-		var m voteMsg
-		if err := unmarshal(data, &m); err != nil {
-			return common.Address{}, err
+	if topic == topicFacts {
+		kind, signer, err := n.core.known.authenticate(n.network, n.members(), data)
+		if err == nil && !factKinds[kind] {
+			err = fmt.Errorf("%w: %s on %s", errKind, kind, topic)
 		}
-		raw, kinds = m.Statement, voteKinds
+		return signer, err
 	}
-	kind, signer, err := quorum.Authenticate(n.network, n.members(), raw)
+	var m voteMsg
+	if err := unmarshal(data, &m); err != nil {
+		return common.Address{}, err
+	}
+	kind, signer, err := quorum.Authenticate(n.network, n.members(), m.Statement)
 	if err != nil {
 		return signer, err
 	}
-	if !kinds[kind] {
+	if !voteKinds[kind] {
 		return signer, fmt.Errorf("%w: %s on %s", errKind, kind, topic)
 	}
 	return signer, nil
@@ -147,11 +153,7 @@ func (n *Node) bundle(from common.Address, frame []byte) {
 			return
 		}
 	}
-	n.take(from, func() {
-		for _, raw := range m.Statements {
-			n.core.hearFact(raw)
-		}
-	})
+	n.take(from, func() { n.core.hearFacts(m.Statements) })
 }
 
 // What a member's message may be refused as, after the wire let it in: a closed set for metrics and status.

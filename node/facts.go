@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -66,17 +65,13 @@ func (c *core) hearFact(raw []byte) {
 	if err != nil {
 		return
 	}
+	if isVerdict(kind) {
+		c.hearFacts([][]byte{raw})
+		return
+	}
 	c.overhearFact(kind, raw)
 	members := c.state.Roster.IDs()
 	switch kind {
-	case quorum.KindApprove:
-		if s, err := quorum.Open[quorum.Approve](c.network, members, raw); err == nil {
-			c.hearApprove(s)
-		}
-	case quorum.KindRefuse:
-		if s, err := quorum.Open[quorum.Refuse](c.network, members, raw); err == nil {
-			c.hearRefuse(s)
-		}
 	case quorum.KindView:
 		if s, err := quorum.Open[quorum.View](c.network, members, raw); err == nil {
 			c.hearView(s)
@@ -98,44 +93,6 @@ func (c *core) hearFact(raw []byte) {
 			c.hearCheckpoint(s)
 		}
 	}
-}
-
-func (c *core) hearApprove(s quorum.Signed[quorum.Approve]) {
-	if s.Signer() == c.self && c.foreign(s.Body().Counter, 0, s.Bytes()) {
-		return
-	}
-	wid := s.Body().WID
-	if c.state.Decided(wid) {
-		c.gainsaid(wid, s.Signer(), s.Body().Epoch, s.Body().Policy, s.Bytes())
-		c.answerDecided(s.Signer(), c.state.Height)
-		return
-	}
-	if held, ok := c.pool.approvals[wid][s.Signer()]; ok && bytes.Equal(held.Bytes(), s.Bytes()) {
-		return // told again every ten seconds; each write would cost a commit
-	}
-	// The ledger sees a second verdict too: it is the evidence against who gave it.
-	if s.Signer() != c.self {
-		c.attempt("keep verdict", func(tx *ledger.Tx) error { _, _, err := tx.PutApproval(s); return err })
-	}
-	c.pool.addApproval(s)
-}
-
-func (c *core) hearRefuse(s quorum.Signed[quorum.Refuse]) {
-	if s.Signer() == c.self && c.foreign(s.Body().Counter, 0, s.Bytes()) {
-		return
-	}
-	if c.state.Decided(s.Body().WID) {
-		c.gainsaid(s.Body().WID, s.Signer(), s.Body().Epoch, s.Body().Policy, s.Bytes())
-		c.answerDecided(s.Signer(), c.state.Height)
-		return
-	}
-	if held, ok := c.pool.refusals[s.Body().WID][s.Signer()]; ok && bytes.Equal(held.Bytes(), s.Bytes()) {
-		return
-	}
-	if s.Signer() != c.self {
-		c.attempt("keep verdict", func(tx *ledger.Tx) error { _, _, err := tx.PutRefusal(s); return err })
-	}
-	c.pool.addRefusal(s)
 }
 
 func (c *core) hearView(s quorum.Signed[quorum.View]) {

@@ -162,9 +162,7 @@ func (j *judge) tell(due []*opinion) {
 		return
 	}
 	j.n.core.post(func() {
-		for _, raw := range said {
-			j.n.core.hearFact(raw)
-		}
+		j.n.core.hearFacts(said)
 		j.n.core.maybeBegin(j.n.core.now())
 	})
 }

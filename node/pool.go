@@ -2,6 +2,7 @@ package node
 
 import (
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 
 	"conclave/quorum"
 	"conclave/quorum/batch"
@@ -24,6 +25,15 @@ type pool struct {
 
 	pay    map[uint64]quorum.Certificate
 	refuse map[uint64]quorum.RefusalCertificate
+
+	raws  map[common.Hash]bool // digests of all statements that are held
+	books map[uint64]booked    // what the own books say of certified withdrawals
+}
+
+// booked is a withdrawal as the own books have it.
+type booked struct {
+	content quorum.Content
+	hash    common.Hash
 }
 
 func newPool(roster quorum.Roster, policy quorum.PolicyRef) *pool {
@@ -35,6 +45,8 @@ func newPool(roster quorum.Roster, policy quorum.PolicyRef) *pool {
 		views:     map[common.Address]quorum.Signed[quorum.View]{},
 		pay:       map[uint64]quorum.Certificate{},
 		refuse:    map[uint64]quorum.RefusalCertificate{},
+		raws:      map[common.Hash]bool{},
+		books:     map[uint64]booked{},
 	}
 }
 
@@ -86,8 +98,12 @@ func keep[T quorum.Body](p *pool, in map[uint64]map[common.Address]quorum.Signed
 	}
 	in[wid][s.Signer()] = s
 	p.held[s.Signer()]++
+	p.raws[crypto.Keccak256Hash(s.Bytes())] = true
 	return true
 }
+
+// holds reports whether these very bytes are held. What is held was verified.
+func (p *pool) holds(raw []byte) bool { return p.raws[crypto.Keccak256Hash(raw)] }
 
 // addView keeps a member's latest view and reports whether it is the latest.
 func (p *pool) addView(s quorum.Signed[quorum.View]) bool {
@@ -122,16 +138,32 @@ func statements[T quorum.Body](p *pool, by map[common.Address]quorum.Signed[T]) 
 
 // drop forgets everything about a decided withdrawal.
 func (p *pool) drop(wid uint64) {
-	for signer := range p.approvals[wid] {
+	for signer, s := range p.approvals[wid] {
 		p.held[signer]--
+		delete(p.raws, crypto.Keccak256Hash(s.Bytes()))
 	}
-	for signer := range p.refusals[wid] {
+	for signer, s := range p.refusals[wid] {
 		p.held[signer]--
+		delete(p.raws, crypto.Keccak256Hash(s.Bytes()))
 	}
 	delete(p.approvals, wid)
 	delete(p.refusals, wid)
 	delete(p.pay, wid)
 	delete(p.refuse, wid)
+	delete(p.books, wid)
+}
+
+// bookedOn is what the own books say of a certified withdrawal. They are asked until they know it, and then no more: what they say of a
+// withdrawal never changes, and a batch is built many times while a thousand wait.
+func (p *pool) bookedOn(wid uint64, network common.Hash, content func(wid uint64) (quorum.Content, bool)) (booked, bool) {
+	b, ok := p.books[wid]
+	if !ok {
+		if b.content, ok = content(wid); ok {
+			b.hash = b.content.Hash(network)
+			p.books[wid] = b
+		}
+	}
+	return b, ok
 }
 
 // candidates returns what is certified and not decided. content gives the fields behind a certified hash, from the own
@@ -139,13 +171,13 @@ func (p *pool) drop(wid uint64) {
 func (p *pool) candidates(network common.Hash, content func(wid uint64) (quorum.Content, bool)) []batch.Candidate {
 	var out []batch.Candidate
 	for wid, cert := range p.pay {
-		if c, ok := content(wid); ok && c.Hash(network) == cert.Unchecked().Content {
-			out = append(out, batch.Candidate{Content: c, Pay: &cert})
+		if b, ok := p.bookedOn(wid, network, content); ok && b.hash == cert.Unchecked().Content {
+			out = append(out, batch.Candidate{Content: b.content, Pay: &cert})
 		}
 	}
 	for wid, cert := range p.refuse {
-		if c, ok := content(wid); ok && c.Hash(network) == cert.Unchecked().Content {
-			out = append(out, batch.Candidate{Content: c, Refuse: &cert})
+		if b, ok := p.bookedOn(wid, network, content); ok && b.hash == cert.Unchecked().Content {
+			out = append(out, batch.Candidate{Content: b.content, Refuse: &cert})
 		}
 	}
 	return out

@@ -226,7 +226,7 @@ func (c *core) describeLanes(s *Status) {
 			}
 		}
 		for wid := range c.pool.pay {
-			if content, ok := c.content(wid); ok && content.Network == l.Network {
+			if b, ok := c.pool.bookedOn(wid, c.network, c.content); ok && b.content.Network == l.Network {
 				out.Queue++
 			}
 		}

@@ -88,7 +88,7 @@ var signing = []string{"(*core).commit", "(*core).finalSeen", "(*core).tripScope
 
 // onTheWay are the commits on a payment's way, of which every single place is died at.
 var onTheWay = []string{
-	"(*intake).book", "(*intake).PutWithdrawals", "(*judge).record", "(*core).hearApprove", "(*core).commit", "(*core).record", "(*signer).ready",
+	"(*intake).book", "(*intake).PutWithdrawals", "(*judge).record", "(*core).keepVerdicts", "(*core).commit", "(*core).record", "(*signer).ready",
 	"(*core).warrant", "(*core).storeSigned", "(*watcher).broadcast", "(*core).finalSeen", "(*core).hearOutcome", "(*core).maybeSettle", "(*reporter).Done",
 }
 

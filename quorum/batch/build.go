@@ -59,7 +59,8 @@ func (c Candidate) certified() uint64 {
 
 // Build makes the batch of the next height from what a proposer holds: the oldest certified withdrawal that can be paid
 // now, as many of its lane with it as one transaction pays, the oldest first, and every reject. ok is false when there is
-// nothing to decide. The result is valid by construction and by check.
+// nothing to decide. The result is valid by construction and by check; its signatures were verified when they were heard, and are again
+// by whoever is asked to decide it, the proposer too.
 // What stopped names is left out: a proposer that may not sign it does not ask for it.
 func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View], stopped ...func(quorum.Content) bool) (Batch, bool) {
 	if !s.Founded() {
@@ -69,7 +70,7 @@ func (s *State) Build(candidates []Candidate, views []quorum.Signed[quorum.View]
 		return slices.ContainsFunc(stopped, func(f func(quorum.Content) bool) bool { return f(c.Content) })
 	})
 	if chosen := s.fill(sorted, views); chosen != nil {
-		if b := chosen.batch(); s.Valid(b) == nil {
+		if b := chosen.batch(); s.inTurn(b) == nil && s.rules(b, chosen.views, false) == nil {
 			return b, true
 		}
 	}

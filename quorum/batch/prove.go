@@ -56,15 +56,24 @@ func Prove(network common.Hash, roster quorum.Roster, value []byte) (Proven, err
 // Kind is what the batch does.
 func (p Proven) Kind() Kind { return p.b.Kind }
 
+// Batch is what was proven.
+func (p Proven) Batch() Batch { return p.b }
+
+// ValidProven is [State.Valid] of what was proven, by the committee in force now.
+func (s *State) ValidProven(p Proven) error {
+	if p.epoch != s.Roster.Epoch {
+		return invalid("proven by the committee of epoch %d, in force is %d", p.epoch, s.Roster.Epoch)
+	}
+	if err := s.inTurn(p.b); err != nil {
+		return err
+	}
+	return s.rules(p.b, p.views, false)
+}
+
 // ApplyProven is [State.Apply] of a decision whose value was proven beforehand, by the committee in force now.
 func (s *State) ApplyProven(c quorum.Committed, p Proven) (Effects, error) {
 	if c.Zero() || p.id != c.ID() || p.epoch != s.Roster.Epoch {
 		return Effects{}, fmt.Errorf("decision %d: another value was proven, or by another committee", c.Height())
 	}
-	return s.apply(c, p.b, func() error {
-		if err := s.inTurn(p.b); err != nil {
-			return err
-		}
-		return s.rules(p.b, p.views, false)
-	})
+	return s.apply(c, p.b, func() error { return s.ValidProven(p) })
 }
