@@ -90,6 +90,7 @@ func TestNothingPaidIsReleased(t *testing.T) {
 	p.settle(0, c, 1)
 	err := p.l.Update(func(tx *Tx) error { return tx.Decide(p.commit(p.roster, tx.LastHeight()+1, "release"), p.frees(0)) })
 	require.ErrorIs(t, err, ErrConflict)
+	require.ErrorContains(t, err, "an outcome certificate says that it paid", "before any item is touched")
 	p.decides(true, 1)
 	p.check()
 }
