@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"go.uber.org/zap"
 
 	"conclave/chain"
@@ -24,14 +26,22 @@ func (c *core) notMined(slot ledger.Slot, at time.Time) {
 	c.unmined[slot.Key] = at
 	var top ledger.Signed
 	var ok bool
-	if err := c.led.View(func(tx *ledger.Tx) (err error) { top, ok, err = tx.TopSigned(slot.Batch); return err }); err != nil {
+	err := c.led.View(func(tx *ledger.Tx) (err error) {
+		if slot, ok, err = tx.Slot(slot.Key); err != nil || !ok { // a CANCEL may have come since it was read
+			return err
+		}
+		_, top, ok, err = tx.TopOf(slot)
+		return err
+	})
+	if err != nil {
 		c.stop(err)
 		return
 	}
 	if !ok || !c.ripe(slot.Key, top) {
 		return
 	}
-	if p, err := c.paymentAt(slot.Height); err == nil && top.K >= uint64(p.Bumps()) {
+	_, height := slot.Last()
+	if p, err := c.paymentAt(height); err == nil && top.K >= uint64(p.Bumps()) {
 		c.alerts.ensure(alertAtCap(slot, p, top))
 		return
 	}
@@ -40,7 +50,7 @@ func (c *core) notMined(slot ledger.Slot, at time.Time) {
 
 // send broadcasts signed bytes. Once an endpoint has answered that it holds them, or that they are worth too little to it, they wait
 // for a block.
-func (w *watcher) send(ctx context.Context, slot ledger.Slot, signed ledger.Signed) error {
+func (w *watcher) send(ctx context.Context, batch common.Hash, signed ledger.Signed) error {
 	err := w.end.SendRaw(ctx, signed.Raw)
 	took := err == nil || errors.Is(err, chain.ErrKnown) || errors.Is(err, chain.ErrNonceUsed) || errors.Is(err, chain.ErrUnderpriced)
 	if err != nil && !errors.Is(err, chain.ErrKnown) && !errors.Is(err, chain.ErrNonceUsed) {
@@ -49,7 +59,7 @@ func (w *watcher) send(ctx context.Context, slot ledger.Slot, signed ledger.Sign
 	if !took || signed.Sent != 0 {
 		return nil
 	}
-	if err := w.n.led.Update(func(tx *ledger.Tx) error { return tx.MarkSent(slot.Batch, signed.K) }); err != nil {
+	if err := w.n.led.Update(func(tx *ledger.Tx) error { return tx.MarkSent(batch, signed.K) }); err != nil {
 		w.n.core.post(func() { w.n.core.stop(fmt.Errorf("record what was sent: %w", err)) })
 		return err
 	}
@@ -75,7 +85,8 @@ func (c *core) due(slot ledger.Slot, top ledger.Signed) bool {
 	if !c.ripe(slot.Key, top) {
 		return false
 	}
-	p, err := c.paymentAt(slot.Height)
+	_, height := slot.Last()
+	p, err := c.paymentAt(height)
 	return err == nil && top.K < uint64(p.Bumps())
 }
 
@@ -100,12 +111,21 @@ func (c *core) paymentAt(height uint64) (chain.Payment, error) {
 const codeAtCap = "payout-stuck"
 
 func alertAtCap(slot ledger.Slot, p chain.Payment, top ledger.Signed) Alert {
+	what := "the payment"
+	if n := len(slot.Cancels); n > 0 {
+		what = fmt.Sprintf("CANCEL %d", n)
+	}
 	return Alert{
 		Key: codeAtCap + slot.Key.String(), Code: codeAtCap, Severity: ledger.Critical,
-		Text: fmt.Sprintf("%s, %s: fee step %d of %d is out and in no block; the decided cap is %s wei per gas. Only lower fees free the nonce: this version decides no CANCEL", slot.Network, slot.Key, top.K,
-			p.Bumps(), p.FeeCap.Dec()),
-		Hint: "wait for lower fees; see docs/operations.md, a stuck nonce",
+		Text: fmt.Sprintf("%s, %s: fee step %d of %d of %s is out and in no block; its decided cap is %s wei per gas. Lower fees free the nonce, or a CANCEL by q operators",
+			slot.Network, slot.Key, top.K, p.Bumps(), what, p.FeeCap.Dec()),
+		Hint: "wait for lower fees, or `" + cancelCommand(slot) + "`; see docs/operations.md, a stuck nonce",
 	}
+}
+
+// cancelCommand is what an operator types to cancel a slot.
+func cancelCommand(slot ledger.Slot) string {
+	return fmt.Sprintf("conclave cancel --lane %s --nonce %d --payer %s --reason WHY", slot.Network, slot.Key.Nonce, slot.Key.Payer)
 }
 
 // feeText says how far a decided, signed payment is with its fees, and what comes next.
@@ -121,20 +141,28 @@ func (c *core) feeText(height uint64) string {
 		if payout, _, err = tx.Payout(slot.Key); err != nil {
 			return err
 		}
-		top, ok, err = tx.TopSigned(slot.Batch)
+		_, top, ok, err = tx.TopOf(slot)
 		return err
 	})
-	if err != nil || !ok {
+	if err != nil || payout.Stage >= ledger.StageMined {
 		return ""
 	}
-	p, err := c.paymentAt(slot.Height)
+	text, last := "", slot.Height
+	if slot.Cancelled() {
+		_, last = slot.Last()
+		text = fmt.Sprintf("; the operators cancelled it at height %d: the final chain says whether it was paid before; the CANCEL's", last)
+	}
+	if !ok {
+		return strings.TrimSuffix(text, "; the CANCEL's")
+	}
+	p, err := c.paymentAt(last)
 	if err != nil {
 		return ""
 	}
-	if payout.Stage >= ledger.StageMined {
-		return ""
+	text += fmt.Sprintf(" fee step %d of %d", top.K, p.Bumps())
+	if !slot.Cancelled() {
+		text = ":" + text
 	}
-	text := fmt.Sprintf(": fee step %d of %d", top.K, p.Bumps())
 	offer, seen := p.MaxFee(uint(top.K)), c.lanes[slot.Network]
 	text += fmt.Sprintf(", %s wei per gas", offer.Dec())
 	if base := seen.view.BaseFee; offer.Lt(&base) {

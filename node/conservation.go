@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/holiman/uint256"
@@ -167,43 +168,38 @@ func (w *watcher) forgetCosts(key quorum.LaneKey) {
 // nonces deals with that.
 func (w *watcher) costAt(ctx context.Context, key quorum.LaneKey, nonce uint64) (c cost, ok bool, err error) {
 	var slot ledger.Slot
-	var value []byte
-	var hashes []common.Hash
+	var track chain.Track
 	err = w.n.led.View(func(tx *ledger.Tx) (err error) {
 		slot, ok, err = tx.Slot(ledger.SlotKey{ChainID: key.ChainID, Payer: key.Payer, Nonce: nonce})
 		if err != nil || !ok {
 			return err
 		}
-		d, _, err := tx.Decision(slot.Height)
-		if err != nil {
-			return err
-		}
-		value = d.Value
-		return tx.SignedOf(slot.Batch, func(s ledger.Signed) error { hashes = append(hashes, s.Hash); return nil })
+		track, err = signedTrack(tx, slot)
+		return err
 	})
 	if err != nil || !ok {
 		return c, false, err
 	}
-	payment, err := paymentOf(w.n.network, value, w.n.genesis.Lanes)
+	payments, err := w.payments(slot)
 	if err != nil {
 		return c, false, err
 	}
-	out, err := chain.OutcomeFor(ctx, w.end, key.Payer, nonce, hashes)
+	out, err := chain.OutcomeFor(ctx, w.end, key.Payer, nonce, track.Hashes())
 	if err != nil {
 		return c, false, err
 	}
 	c.token = slot.Token
-	if _, ours := chain.Match(out.Payload, payment); !ours {
+	of := slices.IndexFunc(payments, func(p chain.Payment) bool { _, ours := chain.Match(out.Payload, p); return ours })
+	if of < 0 {
 		return c, true, nil // nothing that it took is explained
 	}
 	if c.fee, ok = out.Fee(); !ok {
 		return c, false, fmt.Errorf("the fee of %s overflows", out.TxHash)
 	}
-	c.most, _ = slot.WorstGas()
-	if out.Status == 1 {
+	if c.most = payments[of].WorstGas(); of == 0 && out.Status == 1 { // a CANCEL pays nobody
 		c.paid = slot.Value
 		w.movedAll(slot, key, out)
-		return c, true, w.claims(slot, payment, out)
+		return c, true, w.claims(slot, payments[of], out)
 	}
 	return c, true, nil
 }

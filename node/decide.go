@@ -74,7 +74,7 @@ func (c *core) record(ds []decided) bool {
 }
 
 func (c *core) effectsOf(fx batch.Effects, raised *[]ledger.Alert) ledger.DecisionEffects {
-	out := ledger.DecisionEffects{Members: fx.Members, Action: c.actionEffects(fx.Acted, raised), Released: releasedKeys(fx)}
+	out := ledger.DecisionEffects{Members: fx.Members, Action: c.actionEffects(fx.Acted, raised), Released: releasedKeys(fx), Cancelled: cancelledKey(fx)}
 	for _, it := range fx.Batch.Items {
 		out.Items = append(out.Items, it.Content)
 	}
@@ -124,6 +124,7 @@ func (c *core) afterDecisions(fxs []batch.Effects) {
 	}
 	for _, fx := range fxs {
 		c.released(fx)
+		c.cancelled(fx)
 		c.onDecision(fx)
 	}
 	c.maybeBegin(c.now())

@@ -294,12 +294,13 @@ func (c *core) reloadConvictions() error {
 }
 
 // keepForeign keeps what the payer's key signed at a nonce for which another transaction was decided at a height, or none at
-// all: height 0. What was not decided is this node's word, and so is a transaction that is not of our shape: its hash is kept.
+// all: height 0. What was not decided is this node's word, and so is a transaction that is not of our shape: its hash is kept. So is one that
+// a CANCEL could have, for the payout's decision does not show that none was decided.
 func (c *core) keepForeign(raw []byte, hash common.Hash, height uint64) {
 	first, decided := raw, []byte(nil)
 	if len(raw) == 0 {
 		first = hash[:]
-	} else if height > 0 {
+	} else if height > 0 && !mayBeCancel(raw) {
 		committed, err := c.decisionAt(height)
 		if err != nil {
 			c.stop(err)

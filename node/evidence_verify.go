@@ -144,6 +144,9 @@ func (v verifier) payment(e ledger.Evidence) (EvidenceVerdict, error) {
 	if (b.Kind != batch.Payout && b.Kind != batch.Sweep) || b.Lane.Payer != from || b.Lane.ChainID != tx.ChainID || b.Nonce != tx.Nonce {
 		return EvidenceFalse, fmt.Errorf("%w: the decision is about another transaction", ErrEvidence)
 	}
+	if mayBeCancel(e.First) {
+		return EvidenceFalse, fmt.Errorf("%w: it may be the CANCEL's that was decided after this", ErrEvidence)
+	}
 	p, err := paymentOf(v.network, d.Value, v.lanes)
 	if err != nil {
 		return EvidenceFalse, fmt.Errorf("%w: %w", ErrEvidence, err)

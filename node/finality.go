@@ -168,7 +168,7 @@ func (w *watcher) again(ctx context.Context, key quorum.LaneKey, from, below uin
 			if err != nil {
 				return err
 			}
-			return tx.SignedOf(s.Batch, func(signed ledger.Signed) error {
+			return tx.SignedFor(s, func(signed ledger.Signed) error {
 				if signed.Hash == p.TxHash { // and no other bytes: what the nonce paid stands
 					raw = signed.Raw
 				}

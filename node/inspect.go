@@ -39,14 +39,15 @@ type WithdrawalView struct {
 	Nonce       *uint64           `json:"nonce"`
 	Tx          *common.Hash      `json:"tx"`
 	Block       *uint64           `json:"block"`
-	Outcome     string            `json:"outcome"` // paid, rejected, reverted, or empty
+	Outcome     string            `json:"outcome"` // paid, rejected, reverted, cancelled, or empty
 	Claim       *ClaimView        `json:"claim"`   // set when the recipient did not take it: it is paid, and the recipient's to claim
 	Reported    bool              `json:"reported"`
 	WhyNotYet   []Reason          `json:"why_not_yet"`
 	Explanation []ExplanationView `json:"explanation"`
 	RelayStatus string            `json:"relay_status"`
 
-	Times []StageTime `json:"times"` // when this node saw it come to each stage, in order
+	Times   []StageTime `json:"times"`             // when this node saw it come to each stage, in order
+	Cancels []uint64    `json:"cancels,omitempty"` // heights at which operators cancelled its nonce; the final chain says who was faster
 }
 
 // VerdictView is one member's word.
@@ -173,7 +174,10 @@ func (n *Node) viewFate(tx *ledger.Tx, w ledger.Withdrawal, out *WithdrawalView)
 		out.Claim, err = claimOf(tx, w.ID)
 	case ledger.StageFailed:
 		out.Outcome = "reverted"
+	case ledger.StageCancelled:
+		out.Outcome = "cancelled"
 	}
+	out.Cancels = cancelHeights(slot)
 	return err
 }
 
@@ -210,6 +214,8 @@ func (c *core) whyNot(out *WithdrawalView) {
 	switch {
 	case out.Outcome == "reverted":
 		add(codeFailed, "the transaction reverted; it is paid once more when q members' word on that is decided")
+	case out.Outcome == "cancelled":
+		add("cancelled", "the operators' CANCEL took its nonce; it is paid once more when q members' word on that is decided")
 	case out.Outcome != "":
 		add("report", "the Relay has not shown the outcome yet")
 	case out.Height != nil:
@@ -336,8 +342,9 @@ type BatchView struct {
 	Tx       *common.Hash     `json:"tx"`
 	Proposed common.Address   `json:"proposer"` // of the deciding round
 	Round    uint64           `json:"round"`
-	Signers  []common.Address `json:"signers"`  // of the commit certificate
-	Attempts int              `json:"attempts"` // signing sessions that this node joined
+	Signers  []common.Address `json:"signers"`           // of the commit certificate
+	Attempts int              `json:"attempts"`          // signing sessions that this node joined
+	Cancels  []uint64         `json:"cancels,omitempty"` // heights that cancelled its nonce, and its own if it is a CANCEL
 }
 
 // Batch describes the decision of a height.
@@ -375,19 +382,19 @@ func (n *Node) viewBatch(tx *ledger.Tx, height uint64) (BatchView, error) {
 	if qc, err := n.verifyCommit(tx, d); err == nil {
 		out.Signers = qc.Signers()
 	}
-	slot, ok, err := tx.SlotAt(height)
+	slot, ok, err := tx.SlotOfBatch(d.Commit.ID)
 	if err != nil || !ok {
 		return out, err
 	}
 	p, _, err := tx.Payout(slot.Key)
-	out.Network, out.Nonce, out.Stage = slot.Network, &slot.Key.Nonce, p.Stage.String()
+	out.Network, out.Nonce, out.Stage, out.Cancels = slot.Network, &slot.Key.Nonce, p.Stage.String(), cancelHeights(slot)
 	if p.Stage >= ledger.StageSigned {
 		out.Tx = &p.TxHash
 	}
 	if err != nil {
 		return out, err
 	}
-	return out, tx.Intents(slot.Batch, func(ledger.IntentFields) error { out.Attempts++; return nil })
+	return out, tx.Intents(d.Commit.ID, func(ledger.IntentFields) error { out.Attempts++; return nil })
 }
 
 func (n *Node) verifyCommit(tx *ledger.Tx, d quorum.UncheckedDecision) (quorum.QC, error) {

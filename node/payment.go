@@ -18,8 +18,11 @@ func paymentOf(network common.Hash, value []byte, lanes []quorum.Lane) (chain.Pa
 	if err != nil {
 		return chain.Payment{}, err
 	}
-	if b.Kind == batch.Sweep {
+	switch b.Kind {
+	case batch.Sweep:
 		return sweepPayment(b, lanes)
+	case batch.Cancel:
+		return cancelPayment(b), nil
 	}
 	if len(b.Items) == 0 {
 		return chain.Payment{}, errors.New("the batch pays nobody")

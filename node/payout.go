@@ -109,13 +109,15 @@ func (s *signer) next(c *core) {
 	}
 	var turn ledger.Turn
 	var found bool
-	var attempt uint64
+	var attempt, height uint64
+	var holder common.Hash // what was decided for the slot last: its batch, or a CANCEL
 	err := c.led.View(func(tx *ledger.Tx) error {
 		var err error
 		if turn, found, err = tx.NextTurn(c.due); err != nil || !found {
 			return err
 		}
-		last, ok, err := tx.HighestAttempt(turn.Slot.Batch, turn.K)
+		holder, height = turn.Slot.Last()
+		last, ok, err := tx.HighestAttempt(holder, turn.K)
 		if ok {
 			attempt = last + 1
 		}
@@ -135,16 +137,16 @@ func (s *signer) next(c *core) {
 		s.attempts.Close()
 		return
 	}
-	r, err := c.renderAt(first.Height, turn.K)
+	r, err := c.renderAt(height, turn.K)
 	if err != nil {
 		c.stop(err)
 		return
 	}
-	if open := s.attempts.Slot(); open == nil || open.Batch != first.Batch {
+	if open := s.attempts.Slot(); open == nil || open.Batch != holder {
 		s.opened = c.now()
 	}
 	s.attempts.Open(tss.Slot{
-		Chain: first.Key.ChainID, Nonce: first.Key.Nonce, Height: first.Height, Batch: first.Batch, K: turn.K,
+		Chain: first.Key.ChainID, Nonce: first.Key.Nonce, Height: height, Batch: holder, K: turn.K,
 		Digest: r.Digest, Key: key, Attempt: attempt,
 	}, c.now())
 	s.tick(c, c.now())
@@ -297,19 +299,22 @@ func (s *signer) ended(c *core, session quorum.Session, out tss.Outcome) {
 	s.next(c)
 }
 
-// stopped reports whether a halt covers a decided batch.
+// stopped reports whether a decided batch may not be signed any more: a halt covers it, or a CANCEL takes its nonce.
 func (c *core) stopped(batch common.Hash) bool {
+	cancelled := false
 	err := c.led.View(func(tx *ledger.Tx) error {
 		slot, ok, err := tx.SlotOfBatch(batch)
 		if err != nil || !ok {
 			return err
 		}
+		last, _ := slot.Last()
+		cancelled = last != batch
 		return tx.MaySignSlot(slot)
 	})
 	if err != nil && !errors.Is(err, ledger.ErrHalted) {
 		c.stop(err)
 	}
-	return err != nil
+	return cancelled || err != nil
 }
 
 // storeSigned keeps a signed transaction, own or shown, and hands it to the watcher for broadcast. The signature is
@@ -331,7 +336,8 @@ func (c *core) storeSigned(m doneMsg, own bool) {
 	if !ok || known {
 		return
 	}
-	r, err := c.renderAt(slot.Height, m.K)
+	height, _ := slot.HeightOf(m.Batch)
+	r, err := c.renderAt(height, m.K)
 	if err != nil {
 		return
 	}
@@ -346,7 +352,7 @@ func (c *core) storeSigned(m doneMsg, own bool) {
 	if c.alerts.recover(codeStuck); c.signer != nil {
 		c.signer.stuck = ""
 	}
-	c.log.Info("signed", zap.Uint64("height", slot.Height), zap.Uint64("nonce", slot.Key.Nonce), zap.Stringer("tx", signed.Hash))
+	c.log.Info("signed", zap.Uint64("height", height), zap.Uint64("nonce", slot.Key.Nonce), zap.Stringer("tx", signed.Hash))
 	if own {
 		c.sendAll(protoSigning, marshal(signMsg{signDone, marshal(m)}))
 	}

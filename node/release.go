@@ -207,13 +207,9 @@ func (w *watcher) payments(slot ledger.Slot) (out []chain.Payment, err error) {
 
 // signedTrack is every signed transaction of a slot, whatever was decided for it since.
 func signedTrack(tx *ledger.Tx, slot ledger.Slot) (t chain.Track, err error) {
-	add := func(s ledger.Signed) error {
+	err = tx.SignedFor(slot, func(s ledger.Signed) error {
 		t.Signed = append(t.Signed, chain.SignedRef{K: s.K, Hash: s.Hash})
 		return nil
-	}
-	err = tx.SignedOf(slot.Batch, add)
-	for _, c := range slot.Cancels {
-		err = errors.Join(err, tx.SignedOf(c.Batch, add))
-	}
+	})
 	return t, err
 }

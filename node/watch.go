@@ -265,12 +265,13 @@ func (w *watcher) oddSince(what string) time.Time {
 	return w.odd[what]
 }
 
-// broadcast sends the highest signed fee step of every slot that no block holds: endpoints refuse the lower ones beside it. The
-// record that it is about to leave comes first.
+// broadcast sends the highest signed fee step of every slot that no block holds: endpoints refuse the lower ones beside it. Of a
+// cancelled slot it is the CANCEL's: what it replaces is nothing that this node still wants to see in a block. The record that it is about to leave comes first.
 func (w *watcher) broadcast(ctx context.Context) error {
 	type due struct {
-		slot ledger.Slot
-		tx   ledger.Signed
+		slot  ledger.Slot
+		batch common.Hash
+		tx    ledger.Signed
 	}
 	var out []due
 	now := w.n.now()
@@ -280,12 +281,12 @@ func (w *watcher) broadcast(ctx context.Context) error {
 			if s.Network != w.lane.Network || (p.Stage != ledger.StageSigned && p.Stage != ledger.StageBroadcast) {
 				return nil
 			}
-			top, ok, err := tx.TopSigned(s.Batch)
+			last, top, ok, err := tx.TopOf(s)
 			if err != nil || !ok {
 				return err
 			}
 			if open[top.Hash] = w.sent[top.Hash]; now.Sub(w.sent[top.Hash]) >= rebroadcast {
-				out = append(out, due{s, top})
+				out = append(out, due{s, last, top})
 			}
 			return nil
 		})
@@ -306,7 +307,7 @@ func (w *watcher) broadcast(ctx context.Context) error {
 			return err
 		}
 		w.sent[d.tx.Hash] = now
-		if err := w.send(ctx, d.slot, d.tx); err != nil {
+		if err := w.send(ctx, d.batch, d.tx); err != nil {
 			return err
 		}
 	}

@@ -195,6 +195,19 @@ func (s *seat) Case(q node.CaseQuery) (node.CaseView, error) {
 	return out, nil
 }
 
+// Slot is a payment at nonce 7, and one at nonce 6 that is final.
+func (s *seat) Slot(_ context.Context, q node.SlotQuery) (node.SlotView, error) {
+	if q.Lane != "devnet" || q.Nonce < 6 || q.Nonce > 7 {
+		return node.SlotView{}, fmt.Errorf("nonce %d: %w", q.Nonce, node.ErrUnknown)
+	}
+	payer := common.Address{0xbb}
+	if q.Payer != nil {
+		payer = *q.Payer
+	}
+	return node.SlotView{Network: q.Lane, ChainID: 1337, Payer: payer, Nonce: q.Nonce, Height: 9, Items: []uint64{41, 42}, Value: "2000000000000000000",
+		Last: common.Hash{0x1d}, FeeCap: "60000000000", Cancels: []uint64{}, Stage: map[uint64]string{6: "settled", 7: "broadcast"}[q.Nonce], Closed: q.Nonce == 6}, nil
+}
+
 // walletAction KEYFILE TYPED POLICY: sets SIG and TIME to what a wallet answers to the typed data of a proposed policy.
 func walletAction(ts *testscript.TestScript, neg bool, args []string) {
 	var typed struct{ Message map[string]any }

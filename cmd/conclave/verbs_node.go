@@ -22,6 +22,7 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newEvidence,
 		newHalt,
 		newResume,
+		newCancel,
 		newLedger,
 		newGovernance,
 		newMember,

@@ -96,6 +96,10 @@ func writeWithdrawal(env *cli.Env, w io.Writer, v node.WithdrawalView) error {
 		"certified    %t\nheight       %s, nonce %s\ntransaction  %s, block %s\noutcome      %s, told to the Relay: %t, the Relay says %s\n",
 		v.ID, v.EventID, v.Requested.Format(time.RFC3339), env.Paint(cli.Bold, v.Stage), v.Account.Hex(), v.To.Hex(), v.Network, coins(v.Amount), coins(v.Fee),
 		v.Certified, optional(v.Height), optional(v.Nonce), optional(v.Tx), optional(v.Block), orDash(v.Outcome), v.Reported, orDash(v.RelayStatus))
+	if len(v.Cancels) > 0 {
+		_, line := fmt.Fprintf(w, "cancelled    at height %s: the final chain says whether it was paid before\n", ids(v.Cancels))
+		err = errors.Join(err, line)
+	}
 	if v.Claim != nil {
 		_, line := fmt.Fprintf(w, "claim        the recipient did not take it: %s is paid to %s, who calls claim(%s, %s) of contract %s\n",
 			coins(v.Amount), v.To.Hex(), v.Claim.Token.Hex(), v.To.Hex(), v.Claim.Contract.Hex())
@@ -231,5 +235,9 @@ func writeBatch(w io.Writer, b node.BatchView) error {
 		"fees         offer %s wei, at most %s wei, %d gas\nstage        %s, %d signing sessions joined here\ntransaction  %s\nproposer     %s\nsigners      %s\n",
 		b.Height, b.Epoch, b.Round, b.Time.Format(time.RFC3339), b.Kind, b.ID.Hex(), orDash(b.Network), optional(b.Nonce), ids(b.Items), coins(b.Value), ids(b.Rejects),
 		b.Offer, b.FeeCap, b.GasLimit, orDash(b.Stage), b.Attempts, optional(b.Tx), b.Proposed.Hex(), strings.Join(signers, "\n             "))
+	if len(b.Cancels) > 0 {
+		_, line := fmt.Fprintf(w, "cancelled    at height %s\n", ids(b.Cancels))
+		err = errors.Join(err, line)
+	}
 	return err
 }

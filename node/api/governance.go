@@ -20,6 +20,7 @@ type Governance interface {
 	Submit(ctx context.Context, rlp string) (node.ProposalView, error)
 	Endorse(ctx context.Context, hash common.Hash, at uint64, sig quorum.Signature) (node.ProposalView, error)
 	Case(q node.CaseQuery) (node.CaseView, error)
+	Slot(ctx context.Context, q node.SlotQuery) (node.SlotView, error)
 }
 
 var _ Governance = (*node.Node)(nil)
@@ -37,6 +38,7 @@ var governanceMethods = []described{
 	{"Submit", "Hand in an action that at least one operator signed.", []string{"rlp"}, []int{CodeAction}},
 	{"Sign", "Add an operator's signature to an action that this node holds.", []string{"hash", "signature"}, []int{CodeUnknown, CodeAction}},
 	{"Case", "What a RESOLVE needs to know of withdrawals and accounts, as this node's books have them.", []string{"query"}, []int{CodeUnknown, CodeAction}},
+	{"Slot", "What was decided for a nonce, as a CANCEL names it.", []string{"query"}, []int{CodeUnknown}},
 }
 
 // Committee is governance_committee.
@@ -86,6 +88,11 @@ func (g *governance) Case(ctx context.Context, q node.CaseQuery) (answer[node.Ca
 		v, err := g.g.Case(q)
 		return v, actionError(err)
 	})
+}
+
+// Slot is governance_slot.
+func (g *governance) Slot(ctx context.Context, q node.SlotQuery) (answer[node.SlotView], error) {
+	return ask(ctx, g.log, func(ctx context.Context) (node.SlotView, error) { return g.g.Slot(ctx, q) })
 }
 
 // actionError gives the rules' word on an action its place in the table.
