@@ -135,7 +135,7 @@ func (j *judge) bounds(lanes int) []quorum.Bound {
 	return []quorum.Bound{
 		{Name: "judge.last", Held: len(j.last), Most: maxVerdicts}, {Name: "judge.heard", Held: len(j.heard), Most: maxVerdicts},
 		{Name: "judge.dests", Held: len(j.dests), Most: maxDestinations}, {Name: "judge.ends", Held: len(j.ends), Most: lanes},
-		{Name: "judge.failed", Held: len(j.failed), Most: lanes}, {Name: "passEnd.headers", Held: headers, Most: passHeaders},
+		{Name: "judge.failed", Held: len(j.failed), Most: lanes}, {Name: "judge.early", Held: len(j.early), Most: lanes}, {Name: "passEnd.headers", Held: headers, Most: passHeaders},
 	}
 }
 

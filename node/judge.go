@@ -34,12 +34,13 @@ type judge struct {
 
 	// By lane.
 	ends   map[string]*passEnd // what this pass has read of it
+	early  map[string]bool     // a withdrawal waits for a block that is not final yet
 	failed map[string]uint64   // the withdrawal whose question failed last: the next pass asks about those beyond it first
 }
 
 func newJudge(n *Node) *judge {
 	return &judge{n: n, bell: make(chan struct{}, 1), last: map[uint64]risk.Verdict{}, heard: map[uint64]risk.Destination{}, dests: map[uint64]risk.Destination{},
-		ends: map[string]*passEnd{}, failed: map[string]uint64{}}
+		ends: map[string]*passEnd{}, early: map[string]bool{}, failed: map[string]uint64{}}
 }
 
 // wake makes the judge look now.
@@ -47,6 +48,18 @@ func (j *judge) wake() {
 	select {
 	case j.bell <- struct{}{}:
 	default:
+	}
+}
+
+// finalMoved makes the judge look now if somebody waits for a lane's next final block: a withdrawal's destination is the one of its own
+// time, and that becomes final a moment after the Relay lists it.
+func (j *judge) finalMoved(network string) {
+	j.mu.Lock()
+	waits := j.early[network]
+	delete(j.early, network)
+	j.mu.Unlock()
+	if waits {
+		j.wake()
 	}
 }
 

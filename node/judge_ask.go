@@ -148,6 +148,9 @@ func (j *judge) destination(ctx context.Context, w ledger.Withdrawal, lane quoru
 	switch {
 	case errors.Is(err, chain.ErrNotFinal):
 		end.set(&end.answered)
+		j.mu.Lock()
+		j.early[w.Network] = true
+		j.mu.Unlock()
 		return risk.Destination{State: risk.NotFinal}
 	case errors.As(err, &split):
 		end.set(&end.answered)

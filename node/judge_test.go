@@ -65,6 +65,24 @@ func TestJudgeSilentLane(t *testing.T) {
 	require.Equal(t, risk.Known, pass()[2])
 }
 
+// A final block wakes the judge for what waited for it, once, and not for another lane's.
+func TestJudgeWakesForAFinalBlock(t *testing.T) {
+	young, good := &lineEnd{}, &lineEnd{}
+	j := newJudge(&Node{log: zap.NewNop(), alerts: newAlerts(zap.NewNop(), time.Now), watchers: map[string]*watcher{"young": {end: young}, "good": {end: good}}})
+	open := []ledger.Withdrawal{{ID: 1, Network: "young", Timestamp: 200}, {ID: 2, Network: "good"}}
+	j.begin(open)
+	for _, w := range open {
+		j.destination(t.Context(), w, quorum.Lane{Network: w.Network})
+	}
+	j.finalMoved("good")
+	require.Empty(t, j.bell)
+	j.finalMoved("young")
+	require.Len(t, j.bell, 1)
+	<-j.bell
+	j.finalMoved("young")
+	require.Empty(t, j.bell, "nobody waits until a pass has found it early again")
+}
+
 // farEnd is an endpoint some way off, with a contract that binds nobody. Every second second has a block.
 type farEnd struct {
 	chain.Endpoint

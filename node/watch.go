@@ -123,8 +123,12 @@ func (w *watcher) survey(ctx context.Context, key quorum.LaneKey) (chain.Survey,
 	if err != nil {
 		return s, err
 	}
+	before := w.anchor
 	if err := w.firmly(ctx, key, s.Final); err != nil {
 		return s, err
+	}
+	if w.anchor != before {
+		w.n.judge.finalMoved(w.lane.Network)
 	}
 	view := quorum.LaneView{Lane: key, Block: s.Final.Number, Nonce: s.Nonce, Balance: s.Token, Gas: s.Gas, BaseFee: s.Final.BaseFee}
 	w.n.core.post(func() { w.n.core.laneSeen(w.lane.Network, view); w.n.core.checkFunds(w.lane.Network, view) })

@@ -26,9 +26,9 @@ func payout(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	v := devnet.Volume{PerMinute: *rate, Settle: 15 * time.Second, For: *long, Singles: 24, Apart: 2500 * time.Millisecond, Profile: *profile}
+	v := devnet.Volume{PerMinute: *rate, Settle: 20 * time.Second, For: *long, Singles: 24, Apart: 2500 * time.Millisecond, Profile: *profile}
 	if *short {
-		v.Settle, v.For, v.Singles = 10*time.Second, 30*time.Second, 6
+		v.Settle, v.For, v.Singles = 20*time.Second, 30*time.Second, 6
 	}
 	if v.Profile == "" {
 		dir, err := os.MkdirTemp("", "conclave-bench-")
