@@ -29,6 +29,10 @@ func generate(seed uint64, more int, changes bool) string {
 		wanted: []int{0, 1, 2, 3}, next: members, changes: changes}
 	g.line("# Seed %d.", seed)
 	g.line("turns %d", seed%(1<<31))
+	if seed%2 == 1 {
+		// Custodians pay several by one transaction, which a member that does not agree must not tear apart.
+		g.line("lane pays batches")
+	}
 	g.line("nodes %d", members)
 	if g.one(3) {
 		// Another history of one account, from its first row on: one that changed later would stop who sees both.
