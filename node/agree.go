@@ -531,6 +531,9 @@ func (c *core) build() (batch.Batch, bool) {
 	if b, ok := c.buildSweep(); ok {
 		return b, true
 	}
+	if b, ok := c.buildAllow(); ok {
+		return b, true
+	}
 	if b, ok := c.buildRelease(); ok {
 		return b, true
 	}

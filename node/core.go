@@ -91,6 +91,8 @@ type core struct {
 
 	members membership
 	swept   sweep
+	// allowTried is when an ALLOW could last not be decided.
+	allowTried time.Time
 	// retiring is swept's payer, for the watchers; nil without one.
 	retiring atomic.Pointer[common.Address]
 

@@ -141,7 +141,7 @@ func (v verifier) payment(e ledger.Evidence) (EvidenceVerdict, error) {
 	if err != nil {
 		return EvidenceFalse, fmt.Errorf("%w: %w", ErrEvidence, err)
 	}
-	if (b.Kind != batch.Payout && b.Kind != batch.Sweep) || b.Lane.Payer != from || b.Lane.ChainID != tx.ChainID || b.Nonce != tx.Nonce {
+	if (b.Kind != batch.Payout && b.Kind != batch.Sweep && b.Kind != batch.Allow) || b.Lane.Payer != from || b.Lane.ChainID != tx.ChainID || b.Nonce != tx.Nonce {
 		return EvidenceFalse, fmt.Errorf("%w: the decision is about another transaction", ErrEvidence)
 	}
 	if mayBeCancel(e.First) {

@@ -54,9 +54,9 @@ func (c *core) laneSeen(network string, view quorum.LaneView) {
 	}
 }
 
-// grew reports whether the payer's funds rose: a committee that waited for money can go on.
+// grew reports whether the payer's funds rose, or what a contract may take of them: a committee that waited for it can go on.
 func grew(old, now quorum.LaneView) bool {
-	return now.Balance.Gt(&old.Balance) || now.Gas.Gt(&old.Gas)
+	return now.Balance.Gt(&old.Balance) || now.Gas.Gt(&old.Gas) || now.Allowance.Gt(&old.Allowance)
 }
 
 // hearFact takes one signed statement about the world. Its signature was verified at the door.

@@ -20,6 +20,7 @@ const (
 // covered go on meanwhile.
 func (c *core) checkFunds(network string, view quorum.LaneView) {
 	f := c.state.FundsFor(c.pool.candidates(c.network, c.content), view)
+	c.checkAllowance(network, view, f)
 	key := codeWalletLow + network
 	if !f.Low() {
 		c.alerts.recover(key)

@@ -343,11 +343,11 @@ func (c *core) stops() ledger.Stops {
 
 // refrains reports whether this node does not ask for a batch: a halt covers something that it pays or rejects.
 func (c *core) refrains(b batch.Batch) bool {
-	if b.Kind != batch.Payout {
+	if b.Kind != batch.Payout && b.Kind != batch.Allow {
 		return false
 	}
 	stops := c.stops()
-	if stops.All {
+	if lane, ok := c.state.LaneOf(b.Lane); stops.All || b.Kind == batch.Allow && ok && stops.Covers(lane.Network, common.Address{}) {
 		return true
 	}
 	for _, it := range b.Items {

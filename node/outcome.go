@@ -169,6 +169,11 @@ func (c *core) settled(key ledger.SlotKey, slot ledger.Slot, o quorum.Outcome) {
 		c.log.Info("cancelled", zap.Uint64s("withdrawals", slot.Items), zap.Uint64("nonce", key.Nonce), zap.Stringer("tx", o.TxHash))
 		return
 	}
+	if allows(slot) {
+		// What it gave, members see at the final block: see checkAllowance.
+		c.log.Info("allowance asked for", zap.Uint64("status", o.Status), zap.Uint64("nonce", key.Nonce), zap.Stringer("tx", o.TxHash))
+		return
+	}
 	if o.Status != 1 {
 		c.alerts.raise(Alert{Key: codeFailed + key.String(), Code: codeFailed, Severity: ledger.Critical,
 			Text: fmt.Sprintf("the transaction at %s reverted: %s; its withdrawals %v wait", key, o.TxHash, slot.Items),

@@ -24,6 +24,9 @@ func paymentOf(network common.Hash, value []byte, lanes []quorum.Lane) (chain.Pa
 	case batch.Cancel:
 		return cancelPayment(b), nil
 	}
+	if b.Kind == batch.Allow {
+		return allowPayment(b, lanes)
+	}
 	if len(b.Items) == 0 {
 		return chain.Payment{}, errors.New("the batch pays nobody")
 	}

@@ -87,7 +87,8 @@ type LaneStatus struct {
 	Network  string          `json:"network"`
 	ChainID  uint64          `json:"chain_id"`
 	Token    common.Address  `json:"token"`
-	Way      string          `json:"way"` // single, or batch
+	Way      string          `json:"way"`       // single, or batch
+	Allowed  string          `json:"allowance"` // what the contract of a batch lane may take of a token at the final block; 0 elsewhere
 	Payer    *common.Address `json:"payer"`
 	Nonce    uint64          `json:"nonce"`     // final
 	Next     uint64          `json:"next"`      // of the next decision
@@ -215,13 +216,13 @@ func (c *core) describeMembers(s *Status) {
 
 func (c *core) describeLanes(s *Status) {
 	for _, l := range c.state.Lanes {
-		out := LaneStatus{Network: l.Network, ChainID: l.ChainID, Token: l.Token, Way: l.Way, Balance: "0", Gas: "0", Flows: []FlowStatus{}}
+		out := LaneStatus{Network: l.Network, ChainID: l.ChainID, Token: l.Token, Way: l.Way, Allowed: "0", Balance: "0", Gas: "0", Flows: []FlowStatus{}}
 		if c.state.Founded() {
 			payer, key := c.state.Payer, l.Key(c.state.Payer)
 			out.Payer, out.Next = &payer, c.state.NextNonce(key.Nonces())
 			if f, ok := c.lanes[l.Network]; ok {
 				out.Nonce, out.Block = f.view.Nonce, f.view.Block
-				out.Balance, out.Gas = f.view.Balance.Dec(), f.view.Gas.Dec()
+				out.Balance, out.Gas, out.Allowed = f.view.Balance.Dec(), f.view.Gas.Dec(), f.view.Allowance.Dec()
 				out.InFlight = out.Next - min(out.Next, out.Nonce)
 			}
 		}

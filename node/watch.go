@@ -40,6 +40,8 @@ type watcher struct {
 
 	payer common.Address // whom this watcher follows
 	first uint64         // its first nonce on the chain
+
+	contract bool // the lane's contract was found with the code that it must have
 	old   *watcher       // follows the payer that is being emptied; nil without one
 
 	undecided undecided // what was found at a nonce that no decision took
@@ -79,12 +81,15 @@ func (w *watcher) report(ctx context.Context, err error) {
 	case ctx.Err() != nil:
 	case errors.As(err, &split):
 		w.n.alerts.raise(alertLane(codeChainSplit, w.lane.Network, err))
+	case errors.Is(err, chain.ErrContract):
+		w.n.alerts.raise(alertLane(codeContract, w.lane.Network, err))
 	case err != nil:
 		w.n.alerts.raise(alertLane(codeChainDown, w.lane.Network, err))
 	default:
 		w.n.alerts.moved("lane " + w.lane.Network)
 		w.n.alerts.recover(codeChainDown + w.lane.Network)
 		w.n.alerts.recover(codeChainSplit + w.lane.Network)
+		w.n.alerts.recover(codeContract + w.lane.Network)
 	}
 }
 
@@ -130,7 +135,10 @@ func (w *watcher) survey(ctx context.Context, key quorum.LaneKey) (chain.Survey,
 	if w.anchor != before {
 		w.n.judge.finalMoved(w.lane.Network)
 	}
-	view := quorum.LaneView{Lane: key, Block: s.Final.Number, Nonce: s.Nonce, Balance: s.Token, Gas: s.Gas, BaseFee: s.Final.BaseFee}
+	if err := w.laneContract(func() error { return chain.CheckContract(ctx, w.end, chainLane(w.lane), s.Final) }); err != nil {
+		return s, err
+	}
+	view := quorum.LaneView{Lane: key, Block: s.Final.Number, Nonce: s.Nonce, Balance: s.Token, Gas: s.Gas, BaseFee: s.Final.BaseFee, Allowance: s.Allowance}
 	w.n.core.post(func() { w.n.core.laneSeen(w.lane.Network, view); w.n.core.checkFunds(w.lane.Network, view) })
 	return s, w.checkNonce(ctx, key, s.Nonce)
 }

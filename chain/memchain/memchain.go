@@ -119,7 +119,10 @@ func New(cfg Config) (*Chain, error) {
 	for addr, wei := range cfg.Alloc {
 		after[addr] = account{balance: wei}
 	}
-	for addr, units := range cfg.TokenAlloc {
+	for addr, units := range cfg.TokenAlloc { // of no token, where there is none
+		if cfg.Token == (common.Address{}) {
+			break
+		}
 		a := after[addr]
 		a.tokens = units
 		after[addr] = a
