@@ -34,6 +34,7 @@ func language() []command {
 	all = append(all, rollbacks()...)
 	all = append(all, memberChanges()...)
 	all = append(all, sweeps()...)
+	all = append(all, tokens()...)
 	all = append(all, wishes()...)
 	all = append(all, chaos()...)
 	all = append(all, redelivery()...)

@@ -181,6 +181,9 @@ func (w *World) checkDecisions(r *Report, disks []disk) error {
 		if err := w.releasedItems(values, h, items); err != nil {
 			return err
 		}
+		if b.Kind == batch.Allow {
+			nonces[b.Lane.ChainID] = append(nonces[b.Lane.ChainID], b.Nonce)
+		}
 		for _, it := range b.Items {
 			if was, ok := items[it.Content.WID]; ok {
 				return broken("I6", "withdrawal %d is paid by height %d and by height %d", it.Content.WID, was, h)
@@ -251,6 +254,7 @@ type payment struct {
 	theft bool // by somebody who has the whole key, as a test wanted
 	data  []byte
 	items []arrival // whom it pays; a failed transaction paid none of them
+	token common.Address
 }
 
 // payments reads a whole chain.
@@ -348,7 +352,7 @@ func (w *World) checkPayer(r *Report, disks []disk, got map[common.Address]*uint
 			credit(b, got)
 		}
 	}
-	if err := checkClaims(c, all); err != nil {
+	if err := errors.Join(checkClaims(c, all), w.checkTokens(c, all)); err != nil {
 		return err
 	}
 	for _, payer := range w.payers() {

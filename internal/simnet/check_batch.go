@@ -21,7 +21,7 @@ type arrival struct {
 
 // arrivals reads whom a transaction was to pay, from what the chain holds alone.
 func (p *payment) arrivals(lanes []quorum.Lane, r chain.Receipt) error {
-	if p.theft {
+	if p.theft || p.readToken(lanes[0].Token) {
 		return nil
 	}
 	paysBatches := false
@@ -36,6 +36,7 @@ func (p *payment) arrivals(lanes []quorum.Lane, r chain.Receipt) error {
 	if err != nil {
 		return fmt.Errorf("nonce %d: %w", p.nonce, err)
 	}
+	p.token = call.Token
 	for _, to := range call.Payees {
 		p.items = append(p.items, arrival{Payee: to})
 	}
@@ -48,6 +49,9 @@ func (p *payment) arrivals(lanes []quorum.Lane, r chain.Receipt) error {
 // renders reports whether a transaction is what a decision says, field by field: one item straight to its destination, more
 // through the contract of its lane, in their order, under the decision's id.
 func (w *World) renders(b batch.Batch, p payment) bool {
+	if b.Lane.Token != (common.Address{}) {
+		return w.rendersToken(b, p)
+	}
 	if len(b.Items) == 1 {
 		c := b.Items[0].Content
 		return p.to == c.To && p.value == c.Amount && len(p.data) == 0
@@ -82,7 +86,7 @@ func checkClaims(c *memchain.Chain, all []payment) error {
 	var want uint256.Int
 	for _, p := range all {
 		for _, a := range p.items {
-			if a.owed {
+			if a.owed && p.token == (common.Address{}) {
 				want.Add(&want, &a.Amount)
 			}
 		}
@@ -95,16 +99,23 @@ func checkClaims(c *memchain.Chain, all []payment) error {
 
 // Refuse makes a user's destination a contract that takes nothing, or burns the gas that it is given.
 func (w *World) Refuse(u *User, burns bool) {
-	if burns {
+	switch {
+	case w.cfg.Tokens:
+		w.Chain.SetListed(u.To)
+	case burns:
 		w.Chain.SetBurning(u.To)
-	} else {
+	default:
 		w.Chain.SetReverting(u.To)
 	}
 }
 
 // Claimable checks that the payout contract holds a request's amount for its destination.
 func (w *World) Claimable(r *Request) error {
-	if owed, _ := w.Chain.Owed(r.User.To); owed.ToBig().Cmp(r.Amount) != 0 {
+	owed, _ := w.Chain.Owed(r.User.To)
+	if w.cfg.Tokens {
+		owed, _ = w.Chain.OwedTokens(r.User.To)
+	}
+	if owed.ToBig().Cmp(r.Amount) != 0 {
 		return fmt.Errorf("the contract holds %s wei for %s", owed.Dec(), r.User.Name)
 	}
 	return nil

@@ -144,6 +144,7 @@ func newGenesis(cfg Config, keys []*ecdsa.PrivateKey) (quorum.Genesis, error) {
 	if cfg.Batches {
 		g.Lanes[0].Way, g.Lanes[0].Contract = quorum.WayBatch, place("payout contract")
 	}
+	cfg.tokenLane(&g.Lanes[0])
 	if cfg.OtherLane {
 		g.Lanes = append(g.Lanes, otherGenesis(cfg.Finality))
 	}

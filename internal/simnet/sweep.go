@@ -24,7 +24,7 @@ func (w *World) Swept(s node.Status) error {
 }
 
 func (w *World) dust(payer common.Address) error {
-	left := []uint256.Int{w.Chain.Balance(payer)}
+	left := []uint256.Int{w.Chain.Balance(payer), w.Chain.TokenBalance(payer)}
 	if w.other != nil {
 		left = append(left, w.other.chain.Balance(payer))
 	}

@@ -47,6 +47,8 @@ type Config struct {
 	OtherLane bool
 	// Batches makes the first lane pay many withdrawals by one transaction, through a contract on the chain.
 	Batches bool
+	// Tokens makes the first lane pay batches of a token.
+	Tokens bool
 	// Shares makes custodians sign with their real shares, which takes a second of computing for each signature. Otherwise
 	// signing is ideal: see doc.go.
 	Shares bool
@@ -93,15 +95,17 @@ type World struct {
 	order      []string                    // names of requests, as they were made
 	vestings   map[uint64]relaysim.Vesting // by the Relay's id
 	funded     uint256.Int
-	faulty     map[int]bool // members that the test made misbehave
-	desk       *Custodian   // where operators meet; nil: each at their own
-	wire       *wire
-	deals      deals
-	skipped    uint64                         // serials that operators leave out
-	newcomers  atomic.Pointer[quorum.Members] // who is in no genesis document
-	moments    moments
-	bounded    int // bounds that were compared
-	canary     *canary
+
+	fundedTokens uint256.Int
+	faulty       map[int]bool // members that the test made misbehave
+	desk         *Custodian   // where operators meet; nil: each at their own
+	wire         *wire
+	deals        deals
+	skipped      uint64                         // serials that operators leave out
+	newcomers    atomic.Pointer[quorum.Members] // who is in no genesis document
+	moments      moments
+	bounded      int // bounds that were compared
+	canary       *canary
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -194,7 +198,9 @@ func (w *World) openChain() (err error) {
 		ChainID: chainID, Depth: w.cfg.Finality, BaseFee: *uint256.NewInt(1_000_000_000), Benefit: w.Genesis.Lanes[0].BenefitContract,
 		Payout: w.Genesis.Lanes[0].Contract,
 		Alloc:  map[common.Address]uint256.Int{w.payer: w.funded},
+		Token:  w.Genesis.Lanes[0].Token, TokenAlloc: map[common.Address]uint256.Int{w.payer: w.funded},
 	})
+	w.fundedTokens = w.funded
 	if err == nil {
 		w.end = w.Chain.Endpoint("world")
 	}
