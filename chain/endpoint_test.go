@@ -255,60 +255,45 @@ func TestUnexplainedNonce(t *testing.T) {
 	require.ErrorIs(t, err, chain.ErrUnexplained)
 }
 
-// follow drives a slot as a node would: look, step, send, until nothing changes.
-func (w world) follow(t *testing.T, p chain.Payment, track chain.Track, signed map[common.Hash][]byte) (chain.Track, []chain.Action) {
+// look is what the chain shows at a payment's nonce.
+func (w world) look(t *testing.T, p chain.Payment, signed ...common.Hash) chain.Look {
 	t.Helper()
-	look, err := chain.Observe(context.Background(), w.node, track, p)
+	look, err := chain.Observe(context.Background(), w.node, signed, p)
 	require.NoError(t, err)
-	track, do := chain.Step(track, chain.Observation{Looked: &look})
-	for _, a := range do {
-		if a.Kind != chain.Send {
-			continue
-		}
-		result := chain.SendResult{Hash: a.Hash, Err: w.node.SendRaw(context.Background(), signed[a.Hash])}
-		track, _ = chain.Step(track, chain.Observation{Sent: &result})
-	}
-	return track, do
+	return look
 }
 
-func TestTrackerThroughAReorganisation(t *testing.T) {
+func TestObserveThroughAReorganisation(t *testing.T) {
 	w := newWorld(t)
 	to := common.HexToAddress("0x1234")
 	p := w.payment(0, to, 5)
 	s := w.pay(t, p, 0)
-	signed := map[common.Hash][]byte{s.Hash: s.Raw}
-	track, _ := chain.Step(chain.Track{}, chain.Observation{Stored: &chain.SignedRef{Hash: s.Hash}})
-
-	track, _ = w.follow(t, p, track, signed)
-	require.Equal(t, chain.StageBroadcast, track.Stage, "already known is success")
+	require.ErrorIs(t, w.node.SendRaw(context.Background(), s.Raw), chain.ErrKnown)
+	require.Nil(t, w.look(t, p, s.Hash).Seen)
 	w.Mine(2)
-	track, _ = w.follow(t, p, track, signed)
-	require.Equal(t, chain.StageMined, track.Stage)
+	require.Greater(t, w.look(t, p, s.Hash).Seen.Block, w.look(t, p, s.Hash).Final)
 
 	require.NoError(t, w.Reorg(2, true))
-	track, _ = w.follow(t, p, track, signed)
-	require.Equal(t, chain.StageBroadcast, track.Stage, "and the same bytes went out again")
+	require.Nil(t, w.look(t, p, s.Hash).Seen)
+	require.NoError(t, w.node.SendRaw(context.Background(), s.Raw), "the same bytes go out again")
 	w.Mine(1)
-	track, _ = w.follow(t, p, track, signed)
-	require.Equal(t, chain.StageMined, track.Stage)
+	require.NotNil(t, w.look(t, p, s.Hash).Seen)
 	w.Mine(2)
-	track, do := w.follow(t, p, track, signed)
-	require.Equal(t, chain.StageFinal, track.Stage)
-	require.Equal(t, []chain.Action{{Kind: chain.State}}, do)
-	require.Equal(t, s.Hash, track.Seen.TxHash)
+	look := w.look(t, p, s.Hash)
+	require.LessOrEqual(t, look.Seen.Block, look.Final)
+	require.True(t, look.Seen.Ours)
+	require.Equal(t, s.Hash, look.Seen.TxHash)
 	balance := w.Balance(to)
 	require.EqualValues(t, 5, balance.Uint64(), "paid once")
 }
 
-func TestTrackerFindsAForeignTransaction(t *testing.T) {
+func TestObserveFindsAForeignTransaction(t *testing.T) {
 	w := newWorld(t)
 	w.pay(t, w.payment(0, common.HexToAddress("0xbad"), 9), 0) // the same key, and no decision of ours
 	w.Mine(3)
-	track, do := w.follow(t, w.payment(0, common.HexToAddress("0x1234"), 5), chain.Track{}, nil)
-	require.Equal(t, chain.StageMined, track.Stage)
-	require.False(t, track.Seen.Ours)
-	require.Len(t, do, 1)
-	require.Equal(t, chain.Alarm, do[0].Kind)
+	look := w.look(t, w.payment(0, common.HexToAddress("0x1234"), 5))
+	require.LessOrEqual(t, look.Seen.Block, look.Final)
+	require.False(t, look.Seen.Ours)
 }
 
 func TestSurvey(t *testing.T) {

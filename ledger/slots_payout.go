@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -66,6 +67,9 @@ var steps = map[Stage][]Stage{
 	StageFinal:     {StageFinal},
 }
 
+// Leads reports whether an observation may take a slot from one stage to another.
+func (s Stage) Leads(to Stage) bool { return slices.Contains(steps[s], to) }
+
 // Track records what this node saw of a slot's transaction. It fails with [ErrOrder] for a step that cannot happen, and
 // with [ErrConflict] when a final transaction is said to be another, or elsewhere: the chain broke its finality.
 func (tx *Tx) Track(key SlotKey, to Payout) error {
@@ -83,11 +87,7 @@ func (tx *Tx) Track(key SlotKey, to Payout) error {
 		}
 		return nil
 	}
-	allowed := false
-	for _, s := range steps[now.Stage] {
-		allowed = allowed || s == to.Stage
-	}
-	if !allowed {
+	if !now.Stage.Leads(to.Stage) {
 		return fmt.Errorf("track %s: %w: from %s to %s", key, ErrOrder, now.Stage, to.Stage)
 	}
 	if to.Stage == StageBroadcast {

@@ -168,13 +168,13 @@ func (w *watcher) forgetCosts(key quorum.LaneKey) {
 // nonces deals with that.
 func (w *watcher) costAt(ctx context.Context, key quorum.LaneKey, nonce uint64) (c cost, ok bool, err error) {
 	var slot ledger.Slot
-	var track chain.Track
+	var signed []common.Hash
 	err = w.n.led.View(func(tx *ledger.Tx) (err error) {
 		slot, ok, err = tx.Slot(ledger.SlotKey{ChainID: key.ChainID, Payer: key.Payer, Nonce: nonce})
 		if err != nil || !ok {
 			return err
 		}
-		track, err = signedTrack(tx, slot)
+		signed, err = signedHashes(tx, slot)
 		return err
 	})
 	if err != nil || !ok {
@@ -184,7 +184,7 @@ func (w *watcher) costAt(ctx context.Context, key quorum.LaneKey, nonce uint64) 
 	if err != nil {
 		return c, false, err
 	}
-	out, err := chain.OutcomeFor(ctx, w.end, key.Payer, nonce, track.Hashes())
+	out, err := chain.OutcomeFor(ctx, w.end, key.Payer, nonce, signed)
 	if err != nil {
 		return c, false, err
 	}

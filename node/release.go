@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"conclave/chain"
 	"conclave/ledger"
 	"conclave/quorum"
@@ -90,7 +92,7 @@ func (c *core) released(fx batch.Effects) {
 func (w *watcher) restate(ctx context.Context) error {
 	type open struct {
 		slot  ledger.Slot
-		known chain.Track
+		known []common.Hash
 	}
 	var all []open
 	err := w.n.led.View(func(tx *ledger.Tx) error {
@@ -105,8 +107,8 @@ func (w *watcher) restate(ctx context.Context) error {
 					return err
 				}
 			}
-			track, err2 := signedTrack(tx, slot)
-			all = append(all, open{slot, track})
+			known, err2 := signedHashes(tx, slot)
+			all = append(all, open{slot, known})
 			return errors.Join(err, err2)
 		})
 	})
@@ -203,13 +205,4 @@ func (w *watcher) payments(slot ledger.Slot) (out []chain.Payment, err error) {
 		out = append(out, p)
 	}
 	return out, nil
-}
-
-// signedTrack is every signed transaction of a slot, whatever was decided for it since.
-func signedTrack(tx *ledger.Tx, slot ledger.Slot) (t chain.Track, err error) {
-	err = tx.SignedFor(slot, func(s ledger.Signed) error {
-		t.Signed = append(t.Signed, chain.SignedRef{K: s.K, Hash: s.Hash})
-		return nil
-	})
-	return t, err
 }

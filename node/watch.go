@@ -329,9 +329,9 @@ func (w *watcher) broadcast(ctx context.Context) error {
 // observe follows every open slot of the lane on chain.
 func (w *watcher) observe(ctx context.Context) error {
 	type open struct {
-		slot  ledger.Slot
-		stage ledger.Payout
-		track chain.Track
+		slot   ledger.Slot
+		was    ledger.Payout
+		signed []common.Hash
 	}
 	var all []open
 	err := w.n.led.View(func(tx *ledger.Tx) error {
@@ -339,8 +339,8 @@ func (w *watcher) observe(ctx context.Context) error {
 			if s.Network != w.lane.Network || p.Stage == ledger.StageDecided && w.n.now().UnixMilli()-int64(p.Changed) < 2000 {
 				return nil
 			}
-			track, err := signedTrack(tx, s)
-			all = append(all, open{s, p, track})
+			signed, err := signedHashes(tx, s)
+			all = append(all, open{s, p, signed})
 			return err
 		})
 	})
@@ -353,7 +353,7 @@ func (w *watcher) observe(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		look, err := chain.Observe(ctx, w.end, o.track, payments...)
+		look, err := chain.Observe(ctx, w.end, o.signed, payments...)
 		if errors.Is(err, chain.ErrUnexplained) {
 			w.unexplainedNonce(o.slot, err)
 		}
@@ -361,7 +361,7 @@ func (w *watcher) observe(ctx context.Context) error {
 			failed = errors.Join(failed, err)
 			continue
 		}
-		w.seen(o.slot, o.stage, look)
+		w.seen(o.slot, o.was, look)
 	}
 	return errors.Join(failed, w.restate(ctx))
 }
@@ -377,17 +377,20 @@ func (w *watcher) unexplainedNonce(slot ledger.Slot, why error) {
 	})
 }
 
-// seen records what the chain shows at a slot's nonce.
+// seen carries out what a look at a slot's nonce means; see [follow].
 func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 	core := w.n.core
-	switch {
-	case look.Seen == nil:
+	next, means := follow(was, look)
+	if next != was {
+		w.track(slot.Key, next)
+	}
+	switch means {
+	case sightNowhere:
 		at := w.n.now()
 		core.post(func() { core.notMined(slot, at) })
-		if was.Stage == ledger.StageMined {
-			w.track(slot.Key, ledger.Payout{Stage: ledger.StageBroadcast, K: was.K, TxHash: was.TxHash})
-		}
-	case !look.Seen.Ours && look.Seen.Block <= look.Final:
+	case sightMined:
+		core.post(func() { core.inBlock(slot) })
+	case sightForeign:
 		reason := fmt.Sprintf("%s holds transaction %s, which this network did not render", slot.Key, look.Seen.TxHash)
 		since := w.oddSince(slot.Key.String())
 		seen := *look.Seen
@@ -397,18 +400,12 @@ func (w *watcher) seen(slot ledger.Slot, was ledger.Payout, look chain.Look) {
 				core.trip("foreign-payment", reason)
 			}
 		})
-	case !look.Seen.Ours:
-	case was.Stage == ledger.StageFinal && was.TxHash == look.Seen.TxHash && was.BlockHash == look.Seen.BlockHash && w.stated(slot.Key):
-		// Recorded and stated; the core gossips the statement again until the slot is settled.
-	case look.Seen.Block <= look.Final:
+	case sightFinal:
+		if was.Stage == ledger.StageFinal && was.TxHash == look.Seen.TxHash && was.BlockHash == look.Seen.BlockHash && w.stated(slot.Key) {
+			return // the core gossips the statement again until the slot is settled
+		}
 		seen := *look.Seen
 		core.post(func() { core.finalSeen(slot, seen); core.inBlock(slot) })
-	case was.Stage != ledger.StageMined || was.BlockHash != look.Seen.BlockHash:
-		w.track(slot.Key, ledger.Payout{
-			Stage: ledger.StageMined, K: look.Seen.K, TxHash: look.Seen.TxHash, Block: look.Seen.Block,
-			BlockHash: look.Seen.BlockHash, Status: look.Seen.Status,
-		})
-		core.post(func() { core.inBlock(slot) })
 	}
 }
 

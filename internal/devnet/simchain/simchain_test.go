@@ -162,14 +162,12 @@ func TestOutcomeIsFoundByNonceAlone(t *testing.T) {
 	require.NoError(t, w.node.SendRaw(w.ctx, leaked.Raw))
 	w.commit(40)
 
-	track, _ := chain.Step(chain.Track{}, chain.Observation{Stored: &chain.SignedRef{Hash: w.sign(p, 0).Hash}})
-	look, err := chain.Observe(w.ctx, w.node, track, p)
+	look, err := chain.Observe(w.ctx, w.node, []common.Hash{w.sign(p, 0).Hash}, p)
 	require.NoError(t, err)
-	track, do := chain.Step(track, chain.Observation{Looked: &look})
-	require.Equal(t, chain.StageFinal, track.Stage)
-	require.Equal(t, []chain.Action{{Kind: chain.State}}, do)
-	require.Equal(t, leaked.Hash, track.Seen.TxHash)
-	require.EqualValues(t, 2, track.Seen.K)
+	require.LessOrEqual(t, look.Seen.Block, look.Final)
+	require.True(t, look.Seen.Ours)
+	require.Equal(t, leaked.Hash, look.Seen.TxHash)
+	require.EqualValues(t, 2, look.Seen.K)
 }
 
 func TestAStepReplacesTheOneBefore(t *testing.T) {
@@ -262,32 +260,22 @@ func TestReorganisedPayoutIsSentAgain(t *testing.T) {
 	w := newWorld(t)
 	p := w.payment(0, 5, 21_000)
 	s := w.sign(p, 0)
-	track, _ := chain.Step(chain.Track{}, chain.Observation{Stored: &chain.SignedRef{Hash: s.Hash}})
-	follow := func() {
+	look := func() chain.Look {
 		t.Helper()
-		look, err := chain.Observe(w.ctx, w.node, track, p)
+		look, err := chain.Observe(w.ctx, w.node, []common.Hash{s.Hash}, p)
 		require.NoError(t, err)
-		var do []chain.Action
-		track, do = chain.Step(track, chain.Observation{Looked: &look})
-		for _, a := range do {
-			if a.Kind == chain.Send {
-				require.Equal(t, s.Hash, a.Hash)
-				track, _ = chain.Step(track, chain.Observation{Sent: &chain.SendResult{Hash: a.Hash, Err: w.node.SendRaw(w.ctx, s.Raw)}})
-			}
-		}
+		return look
 	}
-	follow()
-	require.Equal(t, chain.StageBroadcast, track.Stage)
+	require.Nil(t, look().Seen)
+	require.NoError(t, w.node.SendRaw(w.ctx, s.Raw))
 	w.commit(1)
-	follow()
-	require.Equal(t, chain.StageMined, track.Stage)
+	require.Greater(t, look().Seen.Block, look().Final)
 
 	require.NoError(t, w.sim.Reorg(w.ctx, 1, true))
-	follow()
-	require.Equal(t, chain.StageBroadcast, track.Stage)
+	require.Nil(t, look().Seen)
+	require.NoError(t, w.node.SendRaw(w.ctx, s.Raw), "the same bytes")
 	w.commit(3)
-	follow()
-	require.Equal(t, chain.StageFinal, track.Stage)
+	require.LessOrEqual(t, look().Seen.Block, look().Final)
 	require.EqualValues(t, 5, w.balance(recipient), "paid once")
 }
 
