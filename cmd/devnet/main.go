@@ -121,6 +121,7 @@ func options(args []string) (devnet.Options, error) {
 	flags.StringVar(&benefit, "benefit-contract", "", "the chain's benefit contract")
 	flags.StringVar(&deposit, "deposit-address", "", "where deposits go on the chain")
 	flags.StringVar(&payout, "payout-contract", "", "the chain's batch contract, with --rpc (default: one payment a transaction)")
+	flags.BoolVar(&o.Tokens, "token-batches", false, "the lane of the token pays batches too: custodians first allow its contract the payer's tokens")
 	flags.Uint64Var(&o.Finality, "finality", 0, "blocks on top of a final one (default: 2)")
 	flags.IntVar(&o.Kills, "kills", 0, "kill -9 and restart custodians this often while users withdraw, then check the chain and every home")
 	flags.Uint64Var(&o.Seed, "seed", 0, "of who is killed when (default: a new one, which is printed)")

@@ -89,10 +89,28 @@ func checkBatch(tx *types.Transaction, r *types.Receipt, paid []node.WithdrawalV
 			c.claimable.Add(&c.claimable, to.Amount.ToBig())
 		}
 	}
-	if sum.Cmp(tx.Value()) != 0 {
+	brings := tx.Value()
+	if call.Token != (common.Address{}) {
+		c.token.Set(sum)
+		brings = new(big.Int).Add(sum, tx.Value()) // and no coins
+	}
+	if sum.Cmp(brings) != 0 {
 		return fmt.Errorf("it brings %s wei for items of %s", tx.Value(), sum)
 	}
 	return nil
+}
+
+// checkAllow returns what the ALLOW of the token's lane cost in gas; ok is false for any other transaction.
+func (n *Network) checkAllow(ctx context.Context, client *ethclient.Client, tx *types.Transaction) (gas *big.Int, ok bool, err error) {
+	want := chain.ApproveData(n.world.payout, *new(uint256.Int).SetAllOne())
+	if !n.o.Tokens || tx.To() == nil || *tx.To() != n.world.token || tx.Value().Sign() != 0 || !bytes.Equal(tx.Data(), want) {
+		return nil, false, nil
+	}
+	r, err := client.TransactionReceipt(ctx, tx.Hash())
+	if err != nil || r.Status != types.ReceiptStatusSuccessful {
+		return nil, false, errors.Join(err, errors.New("the ALLOW reverted"))
+	}
+	return new(big.Int).Mul(r.EffectiveGasPrice, new(big.Int).SetUint64(r.GasUsed)), true, nil
 }
 
 func checkToken(tx *types.Transaction, paid []node.WithdrawalView, c *cost) error {

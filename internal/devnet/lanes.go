@@ -15,7 +15,7 @@ import (
 )
 
 // A network on the devnet's own chain has a lane that pays many withdrawals in one transaction, in the chain's coin. Beside it,
-// where users are simulated too, stands one that pays a token, each withdrawal by itself. On a chain that stands already there
+// where users are simulated too, stands one that pays a token, each withdrawal by itself unless the options say otherwise. On a chain that stands already there
 // is one lane, which pays singly unless the options name the contract that somebody deployed there.
 
 // tokenFunds is what the payer gets of the token, in whole ones.
@@ -75,6 +75,9 @@ func (n *Network) laneFile() string {
 		switch {
 		case i > 0:
 			fmt.Fprintf(&b, "token = %q\n", w.token)
+			if n.o.Tokens {
+				fmt.Fprintf(&b, "way = \"batch\"\ncontract = %q\n", w.payout)
+			}
 		case w.payout != (common.Address{}):
 			fmt.Fprintf(&b, "way = \"batch\"\ncontract = %q\n", w.payout)
 		}

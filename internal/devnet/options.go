@@ -32,6 +32,7 @@ type Options struct {
 	Fee     common.Address // zero: a devnet address
 	Benefit common.Address // zero with an own chain: deployed
 	Deposit common.Address // zero: a devnet address
+	Tokens  bool           // the own chain's lane of a token pays batches, too
 	Payout  common.Address // batch contract of a chain that stands already; zero: each withdrawal is paid by itself there
 
 	Finality uint64 // blocks on top of a final one; 0: the devnet's own
@@ -111,6 +112,8 @@ func (o Options) Validate() error {
 		return errors.New("--scenario liar: want four custodians or more, and a withdrawal")
 	case slices.Contains([]string{ScenarioMembers, ScenarioSweep}, o.Scenario) && (o.Nodes != 4 || o.Withdrawals < 1):
 		return fmt.Errorf("--scenario %s: begins with four custodians, and a withdrawal", o.Scenario)
+	case o.Tokens && !o.simulated():
+		return errors.New("--token-batches needs the devnet's own Relay and chain")
 	case o.Network == "":
 		return errors.New("--network: a name is needed")
 	}

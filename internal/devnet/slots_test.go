@@ -39,6 +39,9 @@ func TestLanesOfANetwork(t *testing.T) {
 	require.Equal(t, 2, strings.Count(file, "[[lane]]"))
 	require.Equal(t, 1, strings.Count(file, "way = \"batch\""), "the coin's; tokens are paid one by one")
 	require.Contains(t, file, "network = \"devnet-token\"")
+	n.o.Tokens = true
+	require.Equal(t, 2, strings.Count(n.laneFile(), "way = \"batch\""))
+	n.o.Tokens = false
 	n.o.RPCs, n.world.payout = []string{"http://127.0.0.1:1"}, common.Address{}
 	file = n.laneFile()
 	require.Equal(t, 1, strings.Count(file, "[[lane]]"), "on a foreign chain nobody deployed anything")

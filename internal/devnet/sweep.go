@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/big"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -69,10 +70,10 @@ func (n *Network) sweptAt(ctx context.Context, i int) (payer common.Address, err
 	})
 }
 
-// sweeps finds what the swept payer sent that paid no withdrawal, and adds what it cost. Each moves coin or token to the payer in
-// force, and nothing else.
-func (n *Network) sweeps(ctx context.Context, client *ethclient.Client, paid map[common.Hash][]node.WithdrawalView, all *cost) (count int, err error) {
-	if n.old == (common.Address{}) {
+// besides finds what the payers sent that paid no withdrawal, and adds what it cost: ALLOWs, and what the swept payer sent. Each of
+// that moves coin or token to the payer in force, and nothing else.
+func (n *Network) besides(ctx context.Context, client *ethclient.Client, paid map[common.Hash][]node.WithdrawalView, all *cost) (count int, err error) {
+	if n.old == (common.Address{}) && !n.o.Tokens {
 		return 0, nil
 	}
 	last, err := client.BlockNumber(ctx)
@@ -86,10 +87,17 @@ func (n *Network) sweeps(ctx context.Context, client *ethclient.Client, paid map
 			return 0, err
 		}
 		for _, tx := range block.Transactions() {
-			if from, err := types.Sender(signer, tx); err != nil || from != n.old || paid[tx.Hash()] != nil {
+			from, err := types.Sender(signer, tx)
+			if err != nil || !slices.Contains(n.payers(), from) || paid[tx.Hash()] != nil {
 				continue
 			}
-			gas, err := n.checkSweep(ctx, client, tx)
+			gas, allow, err := n.checkAllow(ctx, client, tx)
+			if err == nil && !allow {
+				if from != n.old {
+					continue // the count of its transactions tells
+				}
+				gas, err = n.checkSweep(ctx, client, tx)
+			}
 			if err != nil {
 				return 0, fmt.Errorf("transaction %s: %w", tx.Hash(), err)
 			}
