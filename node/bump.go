@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -35,6 +34,10 @@ func (c *core) notMined(slot ledger.Slot, at time.Time) {
 	})
 	if err != nil {
 		c.stop(err)
+		return
+	}
+	if !ok && slot.Cancelled() {
+		c.signer.decided(c) // a block that was lost may have kept its CANCEL from being signed
 		return
 	}
 	if !ok || !c.ripe(slot.Key, top) {
@@ -117,9 +120,9 @@ func alertAtCap(slot ledger.Slot, p chain.Payment, top ledger.Signed) Alert {
 	}
 	return Alert{
 		Key: codeAtCap + slot.Key.String(), Code: codeAtCap, Severity: ledger.Critical,
-		Text: fmt.Sprintf("%s, %s: fee step %d of %d of %s is out and in no block; its decided cap is %s wei per gas. Lower fees free the nonce, or a CANCEL by q operators",
-			slot.Network, slot.Key, top.K, p.Bumps(), what, p.FeeCap.Dec()),
-		Hint: "wait for lower fees, or `" + cancelCommand(slot) + "`; see docs/operations.md, a stuck nonce",
+		Text: fmt.Sprintf("%s, %s: fee step %d of %d of %s is out and in no block; its decided cap is %s wei per gas. Lower fees free the nonce, or a CANCEL by q operators: %s",
+			slot.Network, slot.Key, top.K, p.Bumps(), what, p.FeeCap.Dec(), cancelCommand(slot)),
+		Hint: "wait for lower fees, or cancel it; see docs/operations.md, a stuck nonce",
 	}
 }
 
@@ -144,25 +147,27 @@ func (c *core) feeText(height uint64) string {
 		_, top, ok, err = tx.TopOf(slot)
 		return err
 	})
-	if err != nil || payout.Stage >= ledger.StageMined {
+	if err != nil {
 		return ""
 	}
 	text, last := "", slot.Height
 	if slot.Cancelled() {
 		_, last = slot.Last()
-		text = fmt.Sprintf("; the operators cancelled it at height %d: the final chain says whether it was paid before; the CANCEL's", last)
+		text = fmt.Sprintf("; the operators cancelled it at height %d: the final chain says whether it was paid before", last)
 	}
-	if !ok {
-		return strings.TrimSuffix(text, "; the CANCEL's")
+	if !ok || payout.Stage >= ledger.StageMined {
+		return text
 	}
 	p, err := c.paymentAt(last)
 	if err != nil {
 		return ""
 	}
-	text += fmt.Sprintf(" fee step %d of %d", top.K, p.Bumps())
-	if !slot.Cancelled() {
-		text = ":" + text
+	if slot.Cancelled() {
+		text += "; the CANCEL's"
+	} else {
+		text = ":"
 	}
+	text += fmt.Sprintf(" fee step %d of %d", top.K, p.Bumps())
 	offer, seen := p.MaxFee(uint(top.K)), c.lanes[slot.Network]
 	text += fmt.Sprintf(", %s wei per gas", offer.Dec())
 	if base := seen.view.BaseFee; offer.Lt(&base) {

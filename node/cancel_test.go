@@ -165,7 +165,7 @@ func TestThePeopleHearOfCancels(t *testing.T) {
 	l, slot := paying(t)
 	payments := l.paymentsOf(slot)
 	a := alertAtCap(slot, payments[0], ledger.Signed{K: uint64(payments[0].Bumps())})
-	require.Contains(t, a.Hint, "conclave cancel --lane devnet --nonce 0 --payer "+slot.Key.Payer.Hex())
+	require.Contains(t, a.Text, "conclave cancel --lane devnet --nonce 0 --payer "+slot.Key.Payer.Hex())
 	l.alerts.ensure(a)
 	slot = l.cancels(slot)
 	for _, al := range l.alerts.list() {

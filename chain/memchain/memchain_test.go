@@ -236,3 +236,18 @@ func TestRunMinesOneBlockASecond(t *testing.T) {
 		<-done
 	})
 }
+
+func TestPendingIsWhatWaits(t *testing.T) {
+	c := start(t)
+	alice := crypto.PubkeyToAddress(aliceKey.PublicKey)
+	_, ok := c.Pending(alice, 0)
+	require.False(t, ok)
+	raw := sign(t, tx(), aliceKey)
+	require.NoError(t, c.SendRaw(raw))
+	got, ok := c.Pending(alice, 0)
+	require.True(t, ok)
+	require.Equal(t, raw, got)
+	c.Mine(1)
+	_, ok = c.Pending(alice, 0)
+	require.False(t, ok)
+}

@@ -39,6 +39,7 @@ func language() []command {
 	all = append(all, chaos()...)
 	all = append(all, redelivery()...)
 	all = append(all, batches()...)
+	all = append(all, cancels()...)
 	return append(all, expectations()...)
 }
 

@@ -24,6 +24,7 @@ type player struct {
 	spoken  map[int]*spoken     // what watched members say
 	decree  quorum.SignedAction // what operators signed last
 	tx      common.Hash         // the transaction that the story remembers
+	kept    []byte              // signed bytes that somebody keeps
 	decreed time.Time           // when operators last signed the end of halts
 	wished  uint64              // members that operators asked for, so often
 

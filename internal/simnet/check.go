@@ -27,6 +27,8 @@ type Report struct {
 	Turned    int // those for another value, each allowed by a newer certificate
 	Bounds    int // lists, maps and queues that were compared with their bounds while custodians ran
 	Equal     int // custodians whose books were compared with another's
+
+	paid map[uint64]uint64 // nonces by withdrawal
 }
 
 // broken names the invariant that does not hold.
@@ -322,10 +324,11 @@ func (w *World) checkPayer(r *Report, disks []disk, got map[common.Address]*uint
 	if err != nil {
 		return err
 	}
-	byNonce := map[ledger.SlotKey]batch.Batch{}
+	byNonce := map[ledger.SlotKey][]batch.Batch{}
 	for _, b := range w.allValues(disks) {
 		if b.GasLimit > 0 && b.Lane.ChainID == id {
-			byNonce[ledger.SlotKey{Payer: b.Lane.Payer, Nonce: b.Nonce}] = b
+			at := ledger.SlotKey{Payer: b.Lane.Payer, Nonce: b.Nonce}
+			byNonce[at] = append(byNonce[at], b)
 		}
 	}
 	var out uint256.Int
@@ -334,20 +337,15 @@ func (w *World) checkPayer(r *Report, disks []disk, got map[common.Address]*uint
 			out.Add(out.Add(&out, &p.fee), &p.value)
 			continue
 		}
-		b, ok := byNonce[ledger.SlotKey{Payer: p.from, Nonce: p.nonce}]
-		if ok && b.Kind == batch.Sweep {
-			if moves, err := quorum.DecodeSweepAction(b.Action); err != nil || moves.To != p.to || moves.Value != p.value || !p.good {
-				return broken("I10", "the old payer sent %s wei to %s at nonce %d, which nobody decided", p.value.Dec(), p.to, p.nonce)
-			}
-			out.Add(&out, &p.fee) // what it moved stays with a payer
-			continue
-		}
-		if !ok || !w.renders(b, p) {
+		b, ok := w.renderedBy(byNonce[ledger.SlotKey{Payer: p.from, Nonce: p.nonce}], p)
+		if !ok {
 			return broken("I10", "the payer sent %s wei to %s at nonce %d, which nobody decided", p.value.Dec(), p.to, p.nonce)
 		}
 		out.Add(&out, &p.fee)
-		if p.good {
-			r.Paid += len(b.Items)
+		if p.good && b.Kind == batch.Payout { // what a SWEEP moves stays with a payer, and a CANCEL moves nothing
+			if err := r.payOnce(b); err != nil {
+				return err
+			}
 			out.Add(&out, &p.value)
 			credit(b, got)
 		}
