@@ -51,10 +51,13 @@ e2e:
 	bash .ci/e2e
 	bash .ci/run geth
 
-# Custodians as processes, killed -9 at random moments under load and started again; then the chain and every home are checked.
+# Custodians as processes, killed -9 at random moments under load and started again; then the chain and every home are checked. What
+# the world does meanwhile: WITH="--reorgs", "--lying-endpoint", "--lost-fulfils", "--fees-triple", or several.
 N ?= 200
+WITHDRAWALS ?= 1000
+WITH ?=
 crash:
-	go run ./cmd/devnet --kills $(N) --json
+	go run ./cmd/devnet --kills $(N) --withdrawals $(WITHDRAWALS) $(WITH) --json
 
 # What signing, making and handing over a key cost above the bare library, what a silent member costs, and how long a vault takes to
 # open; an hour of a machine that has nothing else to do. Each of the five can be run alone.

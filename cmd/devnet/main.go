@@ -106,7 +106,7 @@ func options(args []string) (devnet.Options, error) {
 	flags := flag.NewFlagSet("devnet", flag.ContinueOnError)
 	var relays, rpcs, fee, benefit, deposit, payout string
 	flags.IntVar(&o.Nodes, "nodes", 4, "custodians")
-	flags.IntVar(&o.Withdrawals, "withdrawals", 20, "withdrawals to simulate, or to wait for with --relay or --rpc")
+	flags.IntVar(&o.Withdrawals, "withdrawals", 20, "withdrawals to simulate, or to wait for with --relay or --rpc; with --kills: as many, spread over the kills (default there: a few at a time)")
 	flags.StringVar(&o.Dir, "dir", "", "folder of the network (default: a temporary one)")
 	flags.BoolVar(&o.ExitPaid, "exit-when-paid", false, "end when all withdrawals are paid, final and fulfilled")
 	flags.BoolVar(&o.JSON, "json", false, "print the report as the last line, as JSON")
@@ -126,6 +126,10 @@ func options(args []string) (devnet.Options, error) {
 	flags.IntVar(&o.Kills, "kills", 0, "kill -9 and restart custodians this often while users withdraw, then check the chain and every home")
 	flags.Uint64Var(&o.Seed, "seed", 0, "of who is killed when (default: a new one, which is printed)")
 	flags.StringVar(&o.Scenario, "scenario", "", "what happens while users withdraw: liar (one custodian lies whenever it signs), member-change (a fifth custodian joins, one leaves, one is replaced), sweep (one is replaced for cause: another key, everything moves to it)")
+	flags.BoolVar(&o.Troubles.Reorgs, "reorgs", false, "the chain replaces its newest blocks, within the lanes' finality, again and again")
+	flags.BoolVar(&o.Troubles.LyingEndpoint, "lying-endpoint", false, "each custodian must ask a second endpoint, which lies, lags, refuses or hangs half of the time")
+	flags.BoolVar(&o.Troubles.LostFulfils, "lost-fulfils", false, "the Relay loses a third of the calls that report outcomes, and a third of the answers")
+	flags.BoolVar(&o.Troubles.FeesTriple, "fees-triple", false, "the base fee triples and comes back, again and again")
 	flags.DurationVar(&o.Timeout, "timeout", 0, "give up after this long (default: never)")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -143,6 +147,9 @@ func options(args []string) (devnet.Options, error) {
 	o.Relays, o.RPCs = split(relays), split(rpcs)
 	waits := false
 	flags.Visit(func(f *flag.Flag) { waits = waits || f.Name == "withdrawals" })
+	if o.Kills > 0 && waits {
+		o.Load = o.Withdrawals
+	}
 	if len(o.Relays)+len(o.RPCs) > 0 && !waits {
 		o.Withdrawals = -1
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -51,19 +52,29 @@ type killer struct {
 	pairs  int            // how often two were killed at once
 	began  time.Time
 	slow   time.Duration // the longest way back
+	struck atomic.Int64  // kills, for who asks meanwhile
 }
 
 // newKiller draws a seed unless the options name one.
 func (n *Network) newKiller() (*killer, error) {
-	if n.o.Seed == 0 {
-		var b [8]byte
-		if _, err := rand.Read(b[:]); err != nil {
-			return nil, err
-		}
-		n.o.Seed = binary.BigEndian.Uint64(b[:]) >> 32
+	if err := n.o.draw(); err != nil {
+		return nil, err
 	}
 	n.say("kill -9, %d times, seed %d", n.o.Kills, n.o.Seed)
 	return &killer{n: n, rand: mathrand.New(mathrand.NewPCG(n.o.Seed, 0)), stages: map[string]int{}, began: time.Now()}, nil
+}
+
+// draw draws a seed unless there is one.
+func (o *Options) draw() error {
+	if o.Seed != 0 {
+		return nil
+	}
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return err
+	}
+	o.Seed = binary.BigEndian.Uint64(b[:]) >> 32
+	return nil
 }
 
 // crash kills custodians under load, waits until everything is paid, and looks at what is left: the chain, the books, and
@@ -77,7 +88,7 @@ func (k *killer) crash(ctx, background context.Context, failed chan error) error
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
-		if err := n.load(background, calm); err != nil && ctx.Err() == nil {
+		if err := k.load(background, calm); err != nil && ctx.Err() == nil {
 			failed <- fmt.Errorf("users: %w", err)
 		}
 	}()
@@ -204,6 +215,7 @@ func (k *killer) kill(ctx context.Context, i int, beside string) error {
 	<-p.done
 	_ = p.pipe.Close()
 	k.kills++
+	k.struck.Store(int64(k.kills))
 	k.stages[stage]++
 	if strings.HasPrefix(stage, makingKey) || stage == starting && k.n.payer == (common.Address{}) {
 		k.keyed++

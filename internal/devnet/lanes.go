@@ -67,8 +67,8 @@ func (n *Network) laneFile() string {
 	var b strings.Builder
 	w := n.world
 	for i, name := range n.o.networks() {
-		fmt.Fprintf(&b, "[[lane]]\nnetwork = %q\nchain_id = %d\ndeposit_address = %q\nfinality = %d\nmin_endpoints = 1\n",
-			name, n.chainID, w.deposit, cmp.Or(n.o.Finality, finalDepth))
+		fmt.Fprintf(&b, "[[lane]]\nnetwork = %q\nchain_id = %d\ndeposit_address = %q\nfinality = %d\nmin_endpoints = %d\n",
+			name, n.chainID, w.deposit, cmp.Or(n.o.Finality, finalDepth), len(n.urls(0)))
 		if w.benefit != (common.Address{}) {
 			fmt.Fprintf(&b, "benefit_contract = %q\n", w.benefit)
 		}
@@ -88,7 +88,16 @@ func (n *Network) laneFile() string {
 // endpoints are the lanes of custodian i's configuration: all are on one chain.
 func (n *Network) endpoints(i int) (out []config.Lane) {
 	for _, name := range n.o.networks() {
-		out = append(out, config.Lane{Network: name, Endpoints: []string{pick(n.o.RPCs, i, n.chainURL)}})
+		out = append(out, config.Lane{Network: name, Endpoints: n.urls(i)})
+	}
+	return out
+}
+
+// urls are custodian i's endpoints. It must ask all of them.
+func (n *Network) urls(i int) []string {
+	out := []string{pick(n.o.RPCs, i, n.chainURL)}
+	if n.world.bad != nil {
+		out = append(out, n.world.bad.url)
 	}
 	return out
 }

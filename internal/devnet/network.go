@@ -44,6 +44,7 @@ type Network struct {
 	waited  time.Time // for more of them to
 
 	lastLine string // of the view without a terminal
+	done     []node.WithdrawalView
 	summary  string // for people, once everything is paid
 
 	mu       sync.Mutex // guards what follows
@@ -66,6 +67,11 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if o.Kills > 0 {
 		o.ExitPaid, o.Withdrawals = true, 0 // as many as users ask for until the last kill
+	}
+	if o.Troubles.any() {
+		if err := o.beginTroubles(); err != nil {
+			return err
+		}
 	}
 	n := &Network{o: o, target: o.Withdrawals, seen: map[uint64]time.Time{}, paidAt: map[uint64]time.Time{}}
 	cleanup, err := n.open(ctx)
@@ -222,8 +228,9 @@ func (n *Network) openChain(ctx context.Context) error {
 	return err
 }
 
-// play lets the world live beside the custodians: blocks, and users.
+// play lets the world live beside the custodians: blocks, users, and troubles.
 func (n *Network) play(ctx context.Context, failed chan<- error) {
+	n.o.trouble.begin(ctx, n, failed)
 	if n.world.chain != nil {
 		go func() {
 			if err := n.world.chain.Run(ctx); err != nil && ctx.Err() == nil {

@@ -44,6 +44,10 @@ type Options struct {
 
 	Volume *Volume // a load to measure, with [Measure]; nil: users as they come
 
+	Load     int      // with Kills: so many withdrawals, spread over the kills; 0: a few at a time
+	Troubles Troubles // of the world
+	trouble  *troubles
+
 	Scenario string // a constant below; empty: nobody misbehaves and nothing changes
 	Self     string // the program that runs a custodian that lies, as [RunLiar] does; for [ScenarioLiar]
 
@@ -104,6 +108,10 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--kills: want 0 to %d", maxKills)
 	case o.Kills > 0 && !o.simulated():
 		return errors.New("--kills needs the devnet's own Relay and chain")
+	case o.Load < 0 || o.Load > maxWithdrawals:
+		return fmt.Errorf("--withdrawals: want 0 to %d", maxWithdrawals)
+	case o.Troubles.any() && (!o.simulated() || o.Scenario != ""):
+		return errors.New("--reorgs, --lying-endpoint, --lost-fulfils and --fees-triple need the devnet's own Relay and chain, and no --scenario")
 	case o.Scenario != "" && !slices.Contains(scenarios(), o.Scenario):
 		return fmt.Errorf("--scenario: want one of %s", strings.Join(scenarios(), ", "))
 	case o.Scenario != "" && (!o.simulated() || o.Kills > 0):

@@ -52,14 +52,14 @@ func (w *world) person(key *ecdsa.PrivateKey, over http.RoundTripper) person {
 	return person{relaysim.NewUser(key, w.relay, over, time.Now), crypto.PubkeyToAddress(key.PublicKey)}
 }
 
-// ask makes one withdrawal of the chain's coin to the account itself.
-func (w *world) ask(ctx context.Context, p person, i int) (request, error) {
-	amount := new(big.Int).Add(coins(smallCoins), big.NewInt(int64(i)))
-	id, err := p.user.Withdraw(ctx, w.network, amount, p.self.Hex())
+// ask makes one withdrawal to the account itself. Each number has an amount of its own.
+func (w *world) ask(ctx context.Context, p person, lane string, number int) (request, error) {
+	amount := new(big.Int).Add(coins(smallCoins), big.NewInt(int64(number)))
+	id, err := p.user.Withdraw(ctx, lane, amount, p.self.Hex())
 	if err != nil {
 		return request{}, fmt.Errorf("withdraw: %w", err)
 	}
-	return request{id: id, user: p.self, lane: w.network, to: p.self, amount: amount}, nil
+	return request{id: id, user: p.self, lane: lane, to: p.self, amount: amount}, nil
 }
 
 // asking lets people ask at an even pace until n are made or ctx ends. Who falls behind the pace catches up at once.
@@ -71,7 +71,7 @@ func (w *world) asking(ctx context.Context, people []person, from, n int, apart 
 			return ctx.Err()
 		case <-time.After(time.Until(began.Add(time.Duration(i) * apart))):
 		}
-		r, err := w.ask(ctx, people[(from+i)%len(people)], from+i)
+		r, err := w.ask(ctx, people[(from+i)%len(people)], w.network, from+i)
 		if err != nil {
 			return err
 		}

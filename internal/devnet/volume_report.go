@@ -88,7 +88,7 @@ func (l *load) report(ctx context.Context) error {
 func (l *load) allReported(ctx context.Context) (p progress, err error) {
 	for deadline := time.Now().Add(reportPatience); ; {
 		if p, err = l.n.look(ctx); err == nil && p.fulfilled == len(l.asked) {
-			return p, nil
+			return l.n.whole(ctx)
 		}
 		if time.Now().After(deadline) {
 			return p, errors.Join(fmt.Errorf("%w: %d of %d are reported", ErrNotPaid, p.fulfilled, len(l.asked)), err)

@@ -55,6 +55,10 @@ func (n *Network) watch(ctx context.Context, failed chan error) error {
 		if reported || !n.complete(p) || !n.exposed(ctx, failed) || !n.changed() {
 			continue
 		}
+		if p, err = n.whole(ctx); err != nil {
+			waiting(err)
+			continue
+		}
 		reported = true
 		err = n.finish(ctx, p)
 		if n.o.ExitPaid {
@@ -120,7 +124,7 @@ func (n *Network) reportDead(dead map[int]bool) {
 func (n *Network) look(ctx context.Context) (progress, error) {
 	var p progress
 	var err error
-	if p.all, err = n.withdrawals(ctx); err != nil {
+	if p.all, err = n.rest(ctx); err != nil {
 		return p, err
 	}
 	now := time.Now()
@@ -224,6 +228,7 @@ type Report struct {
 	Epochs      uint64           `json:"epochs,omitempty"`   // a scenario that changes members: that ruled, one after the other
 	Liar        string           `json:"liar,omitempty"`     // --scenario liar: the custodian that lied
 	NamedBy     []string         `json:"named_by,omitempty"` // and those that hold evidence against it, and against nobody else
+	Troubles    string           `json:"troubles,omitempty"` // what the world did meanwhile, and how often
 	RPC         []string         `json:"rpc"`
 	Dashboard   string           `json:"dashboard"`
 }
@@ -252,8 +257,13 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 	for _, c := range n.all() {
 		r.RPC = append(r.RPC, c.api)
 	}
+	troubles, came := n.o.trouble.came()
+	r.Troubles = troubles
 	if err := n.print(p, r); err != nil {
 		return err
+	}
+	if came != nil {
+		return errors.Join(came, conserved)
 	}
 	if !r.Conserved || p.paid != r.Withdrawals || p.fulfilled != r.Withdrawals {
 		return errors.Join(ErrNotPaid, conserved)

@@ -25,6 +25,7 @@ type world struct {
 	network string
 	chain   *simchain.Chain // nil with --rpc
 	sim     *relaysim.Sim   // nil with --relay
+	bad     *badEndpoint    // nil without --lying-endpoint
 	server  *http.Server
 	relay   string // URL
 	apiKey  *ecdsa.PrivateKey
@@ -63,9 +64,12 @@ func openWorld(ctx context.Context, o Options) (*world, error) {
 		if w.chain, err = simchain.Start(simchain.Config{ChainID: chainID}); err != nil {
 			return nil, fmt.Errorf("start chain: %w", err)
 		}
+		if w.bad, err = o.trouble.endpoint(w.chain.URL()); err != nil {
+			return nil, errors.Join(fmt.Errorf("start the second endpoint: %w", err), w.close())
+		}
 	}
 	if len(o.Relays) == 0 {
-		if err := w.openRelay(o.relayNetworks()); err != nil {
+		if err := w.openRelay(o.relayNetworks(), o.trouble); err != nil {
 			return nil, errors.Join(fmt.Errorf("start relay: %w", err), w.close())
 		}
 	}
@@ -73,7 +77,7 @@ func openWorld(ctx context.Context, o Options) (*world, error) {
 }
 
 // openRelay serves the simulated Relay on loopback.
-func (w *world) openRelay(networks []relaysim.Network) error {
+func (w *world) openRelay(networks []relaysim.Network, trouble *troubles) error {
 	var err error
 	if w.apiKey, err = crypto.GenerateKey(); err != nil {
 		return err
@@ -91,7 +95,7 @@ func (w *world) openRelay(networks []relaysim.Network) error {
 		return err
 	}
 	w.relay = "http://" + listener.Addr().String()
-	w.server = &http.Server{Handler: w.sim, ReadHeaderTimeout: 10 * time.Second}
+	w.server = &http.Server{Handler: trouble.relay(w.sim), ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = w.server.Serve(listener) }()
 	return nil
 }
@@ -106,6 +110,9 @@ func (w *world) close() error {
 	var err error
 	if w.server != nil {
 		err = w.server.Close()
+	}
+	if w.bad != nil {
+		err = errors.Join(err, w.bad.close())
 	}
 	if w.chain != nil {
 		err = errors.Join(err, w.chain.Close())

@@ -205,6 +205,13 @@ func (c *Chain) Reorg(ctx context.Context, depth uint64, forget bool) error {
 	if c.backend == nil {
 		return ErrClosed
 	}
+	return c.reorg(ctx, depth, forget)
+}
+
+// errFork means that the chain could not be forked: transactions wait.
+var errFork = errors.New("simchain: fork")
+
+func (c *Chain) reorg(ctx context.Context, depth uint64, forget bool) error {
 	head, err := c.head()
 	if err != nil {
 		return err
@@ -217,7 +224,7 @@ func (c *Chain) Reorg(ctx context.Context, depth uint64, forget bool) error {
 		return fmt.Errorf("simchain: block %d: %w", head-depth, err)
 	}
 	if err := c.backend.Fork(parent.Hash()); err != nil {
-		return fmt.Errorf("simchain: fork: %w", err)
+		return fmt.Errorf("%w: %w", errFork, err)
 	}
 	if forget {
 		c.backend.Rollback()
