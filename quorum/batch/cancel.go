@@ -146,14 +146,26 @@ func (s *State) coversCancel(b Batch, lanes []quorum.LaneView) error {
 func (s *State) applyCancel(b Batch, id common.Hash) *Cancelled {
 	at, k := slotAt{b.Lane.Nonces(), b.Nonce}, b.Lane.Nonces()
 	p := s.placed[at]
-	if first := len(p.cancels) == 0; first && len(p.items) == 0 && s.Old != nil {
-		s.Old.swept[p.lane]-- // a SWEEP that never left is not one of the few
+	if len(p.cancels) == 0 {
+		s.another(p)
 	}
 	p.cancels, p.fees = append(slices.Clone(p.cancels), id), signableOf(b)
 	s.placed[at] = p
 	cost := &s.slots[k][b.Nonce-s.first[k]]
 	cost.Gas = larger(cost.Gas, costOf(b).Gas)
 	return &Cancelled{Lane: b.Lane, Nonce: b.Nonce}
+}
+
+// another takes back that a slot was one of few: what never left the payer may be decided once more.
+func (s *State) another(p placed) {
+	switch {
+	case p.kind == Sweep && s.Old != nil && p.lane.Payer == s.Old.Payer:
+		s.Old.swept[p.lane]--
+	case p.kind == Allow:
+		was := s.allows[p.lane]
+		was.times = max(0, was.times-1) // a new policy may have begun to count anew
+		s.allows[p.lane] = was
+	}
 }
 
 // cancel fills in what a CANCEL of a slot offers, by the views of its frame.

@@ -289,3 +289,15 @@ func TestACancelledSweepIsSweptAgain(t *testing.T) {
 	require.Error(t, s.s.CheckAction(v))
 	require.NotEqual(t, s.old, crypto.PubkeyToAddress(s.payer.PublicKey))
 }
+
+// Nor is an ALLOW that was cancelled one of the few that a token may refuse.
+func TestACancelledAllowIsDecidedAgain(t *testing.T) {
+	w := tokenBatches(t)
+	for n := range uint64(batch.MaxAllows + 2) {
+		final := seeing(5+n, uint256.Int{})
+		b := w.allow(t, final)
+		_, fx := w.cancel(t, batch.Slot{Lane: b.Lane, Nonce: b.Nonce}, w.s.Previous, final)
+		require.NotNil(t, fx.Cancelled)
+	}
+	w.allow(t, seeing(5+batch.MaxAllows+2, uint256.Int{}))
+}

@@ -29,6 +29,7 @@ func (a slotAt) compare(b slotAt) int {
 
 // placed is what stands in a decided slot until its items are released.
 type placed struct {
+	kind    Kind
 	lane    quorum.LaneKey
 	batch   common.Hash
 	cancels []common.Hash // CANCELs of the slot, in their order
@@ -91,7 +92,7 @@ func (s *State) place(b Batch, slot *Slot, id common.Hash) {
 	if slot == nil {
 		return
 	}
-	p := placed{lane: slot.Lane, batch: id, fees: signableOf(b)}
+	p := placed{kind: b.Kind, lane: slot.Lane, batch: id, fees: signableOf(b)}
 	for _, it := range b.Items {
 		p.items = append(p.items, it.Content)
 	}
