@@ -69,8 +69,15 @@ func (r *reporter) Tried(_ context.Context, wid uint64, wrong string) error {
 }
 
 // Done implements [relay.Outbox].
-func (r *reporter) Done(_ context.Context, wid uint64) error {
-	return r.mark(func(tx *ledger.Tx) error { return tx.ReportDone(wid) })
+func (r *reporter) Done(_ context.Context, wids ...uint64) error {
+	return r.mark(func(tx *ledger.Tx) error {
+		for _, wid := range wids {
+			if err := tx.ReportDone(wid); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // mark writes the outbox; a disk that refuses stops the node.

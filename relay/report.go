@@ -56,7 +56,7 @@ type Outbox interface {
 	Owed(ctx context.Context) ([]Report, error)                                             // all that are not done, by withdrawal
 	Listed(ctx context.Context, wid uint64) (s ledger.WithdrawalStatus, ok bool, err error) // as the list follower read it last
 	Tried(ctx context.Context, wid uint64, wrong string) error                              // before a call with "", after it with what went wrong
-	Done(ctx context.Context, wid uint64) error                                             // the Relay's list shows the outcome
+	Done(ctx context.Context, wids ...uint64) error                                         // the Relay's list shows these outcomes; one write
 }
 
 // Outcomes is what the reporter calls: [Client] is one.
@@ -165,10 +165,11 @@ func (p *Reporter) Round(ctx context.Context) error {
 		}
 	}
 	p.last = last
+	var done []uint64
 	for _, r := range owed {
 		listed, _, err := p.box.Listed(ctx, r.WID)
 		if err != nil {
-			return fmt.Errorf("read listed status of withdrawal %d: %w", r.WID, err)
+			return errors.Join(fmt.Errorf("read listed status of withdrawal %d: %w", r.WID, err), p.done(ctx, done))
 		}
 		duty := DutyOf(r, listed, members, p.cfg.Self, uint64(time.Now().UnixMilli()), p.last[r.WID])
 		if duty == Call {
@@ -176,15 +177,29 @@ func (p *Reporter) Round(ctx context.Context) error {
 				continue
 			}
 			if duty, err = p.call(ctx, r); err != nil {
-				return err
+				return errors.Join(err, p.done(ctx, done))
 			}
 		}
-		if err := p.settle(ctx, r, duty); err != nil {
-			return err
-		}
-		if duty == Wait || duty == Call {
+		switch duty {
+		case Settled:
+			done = append(done, r.WID)
+		case Contrary:
+			p.contrary(r)
+		default:
 			p.overdue(r)
 		}
+	}
+	return p.done(ctx, done)
+}
+
+// done records what the list shows, all of a round at once: a batch is reported within a few rounds, and each write is a sync of
+// the disk.
+func (p *Reporter) done(ctx context.Context, wids []uint64) error {
+	if len(wids) == 0 {
+		return nil
+	}
+	if err := p.box.Done(ctx, wids...); err != nil {
+		return fmt.Errorf("mark %d reports done: %w", len(wids), err)
 	}
 	return nil
 }
@@ -199,21 +214,13 @@ func (p *Reporter) overdue(r Report) {
 	p.cfg.Alert(Alert{AlertUnseen, r.WID, fmt.Sprintf("this network decided to %s it %s ago, and the Relay still shows it as pending", r.Outcome, reportBudget)})
 }
 
-// settle records what the list shows.
-func (p *Reporter) settle(ctx context.Context, r Report, duty Duty) error {
-	switch duty {
-	case Settled:
-		if err := p.box.Done(ctx, r.WID); err != nil {
-			return fmt.Errorf("mark report on withdrawal %d done: %w", r.WID, err)
-		}
-	case Contrary:
-		if p.told[r.WID] == AlertContrary {
-			return nil
-		}
-		p.told[r.WID] = AlertContrary
-		p.cfg.Alert(Alert{AlertContrary, r.WID, fmt.Sprintf("this network decided to %s it, the Relay shows the opposite", r.Outcome)})
+// contrary alerts once about an outcome whose opposite the list shows.
+func (p *Reporter) contrary(r Report) {
+	if p.told[r.WID] == AlertContrary {
+		return
 	}
-	return nil
+	p.told[r.WID] = AlertContrary
+	p.cfg.Alert(Alert{AlertContrary, r.WID, fmt.Sprintf("this network decided to %s it, the Relay shows the opposite", r.Outcome)})
 }
 
 // call tells the Relay one outcome and reads the row again: only the list says what came of it, for an error may hide a

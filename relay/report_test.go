@@ -21,6 +21,7 @@ type testBox struct {
 	*testBooks
 	owed  []Report
 	tries map[uint64][]string
+	wrote int // how often outcomes were marked done
 }
 
 func (b *testBox) Owed(context.Context) ([]Report, error) { return slices.Clone(b.owed), nil }
@@ -35,8 +36,9 @@ func (b *testBox) Tried(_ context.Context, wid uint64, wrong string) error {
 	return nil
 }
 
-func (b *testBox) Done(_ context.Context, wid uint64) error {
-	b.owed = slices.DeleteFunc(b.owed, func(r Report) bool { return r.WID == wid })
+func (b *testBox) Done(_ context.Context, wids ...uint64) error {
+	b.wrote++
+	b.owed = slices.DeleteFunc(b.owed, func(r Report) bool { return slices.Contains(wids, r.WID) })
 	return nil
 }
 
@@ -50,7 +52,7 @@ type desk struct {
 }
 
 func (s *stand) desk(self common.Address, owed ...Report) *desk {
-	d := &desk{box: &testBox{s.testBooks, owed, map[uint64][]string{}}}
+	d := &desk{box: &testBox{testBooks: s.testBooks, owed: owed, tries: map[uint64][]string{}}}
 	var err error
 	d.Reporter, err = NewReporter(s.client, d.box, ReporterConfig{
 		Self: self, Members: func() []common.Address { return committee }, Alert: func(a Alert) { d.alerts = append(d.alerts, a) },
@@ -121,6 +123,34 @@ func TestReporterTells(t *testing.T) {
 		require.Len(t, d.box.owed, 1)
 		require.NoError(t, s.pollFor(2*time.Second, d.poll))
 		require.Empty(t, d.box.owed)
+	})
+}
+
+// TestARoundMarksOnce: what a whole batch of reports costs in writes is one for each round, also when the Relay falls silent in it.
+func TestARoundMarksOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t)
+		const many = 20
+		s.withdraw(s.user("relaylab-alice"), many)
+		var owed []Report
+		for wid := range uint64(many) {
+			owed = append(owed, Report{wid + 1, Fulfil, common.HexToHash("0x77"), 4, nowMS()})
+		}
+		d := s.desk(committee[0], owed...)
+		require.NoError(t, d.Round(t.Context()))
+		require.Empty(t, d.box.owed)
+		require.Equal(t, 1, d.box.wrote)
+		require.NoError(t, d.Round(t.Context()))
+		require.Equal(t, 1, d.box.wrote, "nothing, and no write")
+
+		seen := Report{1, Fulfil, common.HexToHash("0x77"), 5, nowMS()} // another's, and the list shows it
+		s.withdraw(s.user("relaylab-bob"), 1)
+		d = s.desk(committee[0], seen, Report{many + 1, Fulfil, common.HexToHash("0x78"), 4, nowMS()})
+		d.box.requests[1] = ledger.Withdrawal{ID: 1, Status: ledger.StatusSuccess}
+		s.View(0).Outage(relaysim.Refuse)
+		require.Error(t, d.Round(t.Context()))
+		require.Len(t, d.box.owed, 1)
+		require.Equal(t, 1, d.box.wrote)
 	})
 }
 
