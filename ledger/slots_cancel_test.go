@@ -183,3 +183,25 @@ func TestCheckOfCancels(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEarlierEpochKnowsNoLaterCancel: its slot was open when it ended, and what was decided for the nonce since is not its to certify.
+func TestAnEarlierEpochKnowsNoLaterCancel(t *testing.T) {
+	p := newProtoNet(t, 4)
+	first := p.pay(0, 1)
+	members := p.members(2)
+	a, err := quorum.NewAction(1, 1, 1, quorum.NewMemberChange(p.roster.Members, "fresh shares"))
+	require.NoError(t, err)
+	members.Change = quorum.SignedAction{Action: a}.Encode()
+	p.update(func(tx *Tx) error {
+		return tx.Decide(p.commit(p.roster, 3, "change"), DecisionEffects{Members: members})
+	})
+	second, err := quorum.NewRoster(2, p.roster.Members)
+	require.NoError(t, err)
+	key := p.slotKey(0)
+	cancel := p.commit(second, 4, "a CANCEL of epoch 2")
+	p.update(func(tx *Tx) error { return tx.Decide(cancel, DecisionEffects{Cancelled: &key}) })
+	p.refused(ErrNotInForce, func(tx *Tx) error { return tx.Settle(p.certify(p.outcome(0, cancel, 1))) })
+	cert := p.certify(p.outcome(0, first, 1))
+	p.update(func(tx *Tx) error { return tx.Settle(cert) })
+	require.Equal(t, StageSettled, p.stage(0).Stage)
+}
