@@ -281,7 +281,11 @@ func (c *laneChecker) allowance(funds uint256.Int) {
 		c.add("allowance", stateWrong, "%v", err)
 		return
 	}
-	c.judge("allowance", !allowed.IsZero() && !allowed.Lt(&funds), "the contract may take %s; the payer holds %s", allowed.Dec(), funds.Dec())
+	if allowed.IsZero() {
+		c.add("allowance", stateUnknown, "none yet: custodians decide it when the payer has coin for the gas, and pay one by one until it is final")
+		return
+	}
+	c.judge("allowance", !allowed.Lt(&funds), "the contract may take %s; the payer holds %s", allowed.Dec(), funds.Dec())
 }
 
 // payer compares the payer's count with the document's first nonce and, where a node told, with its decisions.

@@ -12,8 +12,10 @@ import (
 	"conclave/chain"
 	"conclave/chain/evm"
 	"conclave/chain/payout"
+	"conclave/quorum"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/holiman/uint256"
 	"github.com/stretchr/testify/require"
 )
 
@@ -60,5 +62,24 @@ func TestCodeStands(t *testing.T) {
 			}
 			require.ErrorContains(t, err, c.want)
 		})
+	}
+}
+
+// An allowance is good when it covers what the payer holds, and not wrong while custodians have yet to decide it.
+func TestLaneCheckOfAnAllowance(t *testing.T) {
+	for answer, want := range map[uint64]string{0: stateUnknown, 99: stateWrong, 100: stateGood, 101: stateGood} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var q struct{ Method string }
+			_ = json.NewDecoder(r.Body).Decode(&q)
+			answers := map[string]any{"eth_chainId": "0x7", "eth_call": fmt.Sprintf("0x%064x", answer)}
+			_ = json.NewEncoder(w).Encode(map[string]any{"jsonrpc": "2.0", "id": 1, "result": answers[q.Method]})
+		}))
+		e, err := evm.New(evm.Config{URL: srv.URL, ChainID: 7, Finality: chain.Finality{Depth: 1}})
+		require.NoError(t, err)
+		c := &laneChecker{ctx: t.Context(), e: e, lane: quorum.Lane{Token: common.Address{1}, Contract: common.Address{2}}}
+		c.allowance(*uint256.NewInt(100))
+		require.Equal(t, want, c.out[0].State, answer)
+		e.Close()
+		srv.Close()
 	}
 }
