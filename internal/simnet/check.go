@@ -51,6 +51,7 @@ type disk struct {
 	state     common.Hash
 	frozen    string // what stands against accounts
 	unproven  string // deposits whose proof is under way
+	asked     string // the withdrawals that its Relay has listed to it
 	deeds     deeds
 }
 
@@ -143,6 +144,13 @@ func (d *disk) read(w *World, tx *ledger.Tx) error {
 		p, _ := tx.ProofOf(e.ID)
 		d.unproven += fmt.Sprintf("%d %s ", e.ID, p)
 	}
+	asked, err := tx.Withdrawals(ledger.WithdrawalFilter{})
+	if err != nil {
+		return err
+	}
+	for _, a := range asked {
+		d.asked += fmt.Sprintf("%d ", a.ID)
+	}
 	totals, err := tx.Totals()
 	if err != nil {
 		return err
@@ -228,12 +236,13 @@ func (w *World) checkSaid(r *Report, disks []disk) error {
 	return nil
 }
 
-// checkEqual is I13: custodians with one log, the same decisions and the same proofs have the same books. Where an account is frozen on one of
+// checkEqual is I13: custodians with one log, the same list of withdrawals, the same decisions and the same proofs have the same books. The list
+// is a page of the Relay's of its own: a custodian that it was silent to may have the row of a request before the request. Where an account is frozen on one of
 // them alone, what it was shown late came behind its own approval, which the other never gave.
 func (w *World) checkEqual(r *Report, disks []disk) error {
 	for i, d := range disks {
 		for _, o := range disks[:i] {
-			if d.root != o.root || d.events != o.events || d.height != o.height || d.paid != o.paid || d.frozen != o.frozen || d.unproven != o.unproven {
+			if d.root != o.root || d.events != o.events || d.height != o.height || d.paid != o.paid || d.frozen != o.frozen || d.unproven != o.unproven || d.asked != o.asked {
 				continue
 			}
 			r.Equal++
