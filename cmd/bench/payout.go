@@ -67,7 +67,7 @@ func printPayout(ctx context.Context, r devnet.VolumeReport, profile string) {
 	}
 	fmt.Printf("# %d custodians, %d sign; users asked for %d a minute; measured for %.0f s, in which %d batches became final; then %d came alone\n",
 		r.Nodes, r.Quorum, r.PerMinute, r.Window, r.Batches, r.Singles)
-	fmt.Printf("# final: from the Relay's list until the first custodian's own endpoints show it that deep; %d were not when users stopped, %.1f s later all were; %d in all, chain, Relay and books agree: %v\n",
+	fmt.Printf("# final: from the Relay's list until the first custodian's own endpoints show it that deep, or q members have told it so before; %d were not when users stopped, %.1f s later all were; %d in all, chain, Relay and books agree: %v\n",
 		r.Left, r.Drained, r.Paid, r.Conserved)
 	fmt.Printf("# stages at the rate: %s\n# stages alone: %s\n", inOrder(r.Stages), inOrder(r.SingleStages))
 	what, share := r.Bound()

@@ -17,7 +17,7 @@ import (
 )
 
 // VolumeReport is what came of a measured load. Times are seconds; "final" is when the first custodian's own endpoints showed the
-// payment that deep.
+// payment that deep, or q members had told it so before.
 type VolumeReport struct {
 	Nodes     int     `json:"nodes"`
 	Quorum    int     `json:"quorum"`
@@ -119,17 +119,22 @@ func (l *load) lives(of []request) (out []life) {
 		if !ok || !served || w.Height == nil {
 			continue
 		}
-		v := life{served: at, times: w.Times, height: *w.Height}
-		for _, t := range w.Times {
-			if t.Stage == "final" {
-				v.final = t.At
-			}
-		}
-		if !v.final.IsZero() {
+		if v := lifeOfView(w, at); !v.final.IsZero() {
 			out = append(out, v)
 		}
 	}
 	return out
+}
+
+// lifeOfView: what q members told of before the own endpoints showed it was never seen final here, and is.
+func lifeOfView(w node.WithdrawalView, served time.Time) life {
+	v := life{served: served, times: w.Times, height: *w.Height}
+	for _, t := range w.Times {
+		if v.final.IsZero() && (t.Stage == "final" || t.Stage == "settled") {
+			v.final = t.At
+		}
+	}
+	return v
 }
 
 // window are the lives that became final while it was measured.

@@ -4,9 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/stretchr/testify/require"
 
 	"conclave/node"
+	"conclave/relay/relaysim"
 )
 
 func lifeOf(served time.Time, after ...time.Duration) life {
@@ -28,6 +30,22 @@ func TestStagesAreMeansFromTheOneBefore(t *testing.T) {
 		lifeOf(at, time.Second, 4*time.Second, 5*time.Second), lifeOf(at.Add(time.Hour), 3*time.Second, 8*time.Second),
 	}))
 	require.Empty(t, stages(nil))
+}
+
+// TestSettledIsFinal: what q members told of before the own endpoints showed it skips a stage, and counts.
+func TestSettledIsFinal(t *testing.T) {
+	sim, err := relaysim.New(relaysim.Config{APIKey: common.Address{1}})
+	require.NoError(t, err)
+	l := &load{n: &Network{world: &world{sim: sim}}, tail: tail{all: map[uint64]node.WithdrawalView{}}}
+	require.Empty(t, l.lives([]request{{id: 1}}), "the Relay does not know it")
+	at, height := time.Unix(100, 0), uint64(7)
+	for want, times := range map[int64][]node.StageTime{
+		105: {{Stage: "mined", At: at}, {Stage: "settled", At: at.Add(5 * time.Second)}},
+		103: {{Stage: "final", At: at.Add(3 * time.Second)}, {Stage: "settled", At: at.Add(5 * time.Second)}},
+	} {
+		v := lifeOfView(node.WithdrawalView{Height: &height, Times: times}, at)
+		require.Equal(t, want, v.final.Unix())
+	}
 }
 
 // TestTheSlowestOfAHundredIsSeen: the nearest rank leaves no slow one out where there are fewer than a hundred.
