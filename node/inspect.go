@@ -286,7 +286,11 @@ func (n *Node) Withdrawals(ctx context.Context, q WithdrawalQuery) ([]Withdrawal
 	}
 	err = n.led.View(func(tx *ledger.Tx) error {
 		// The stage is not an index; a filtered list walks what it has to, within the bound.
-		rows, err := tx.Withdrawals(ledger.WithdrawalFilter{Account: q.Account, After: q.After, Limit: maxLimit})
+		walk := limit
+		if q.Stage != "" {
+			walk = maxLimit
+		}
+		rows, err := tx.Withdrawals(ledger.WithdrawalFilter{Account: q.Account, After: q.After, Limit: walk})
 		if err != nil {
 			return err
 		}

@@ -170,7 +170,7 @@ func (l *load) many(ctx context.Context) error {
 		return err
 	}
 	l.stopped = time.Now()
-	final, err := l.tail.read(ctx)
+	final, err := l.tail.until(ctx, 0, warmPatience)
 	l.left = len(l.asked) - final
 	l.n.say("users stopped; %d of %d are not final", l.left, len(l.asked))
 	if err == nil {

@@ -15,6 +15,9 @@ type tail struct {
 	all  map[uint64]node.WithdrawalView
 }
 
+// tailPage is how many withdrawals one question asks for: a custodian that signs all the time answers a small one in time.
+const tailPage = 200
+
 // finalStages are those of a payment that its custodian saw final, or that went further.
 func finalStages() map[string]bool {
 	return map[string]bool{"final": true, "settled": true, "reported": true}
@@ -26,7 +29,7 @@ func (t *tail) read(ctx context.Context) (final int, err error) {
 	after, unbroken := t.from, true
 	for {
 		var page []node.WithdrawalView
-		if err := t.n.custodians[0].ask(ctx, &page, "custodian_withdrawals", node.WithdrawalQuery{Limit: listPage, After: after}); err != nil {
+		if err := t.n.custodians[0].ask(ctx, &page, "custodian_withdrawals", node.WithdrawalQuery{Limit: tailPage, After: after}); err != nil {
 			return 0, err
 		}
 		for _, w := range page {
@@ -35,7 +38,7 @@ func (t *tail) read(ctx context.Context) (final int, err error) {
 				t.from = w.ID
 			}
 		}
-		if len(page) < listPage {
+		if len(page) < tailPage {
 			break
 		}
 	}
