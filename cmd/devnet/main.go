@@ -126,6 +126,7 @@ func options(args []string) (devnet.Options, error) {
 	flags.IntVar(&o.Kills, "kills", 0, "kill -9 and restart custodians this often while users withdraw, then check the chain and every home")
 	flags.Uint64Var(&o.Seed, "seed", 0, "of who is killed when (default: a new one, which is printed)")
 	flags.StringVar(&o.Scenario, "scenario", "", "what happens while users withdraw: liar (one custodian lies whenever it signs), member-change (a fifth custodian joins, one leaves, one is replaced), sweep (one is replaced for cause: another key, everything moves to it)")
+	flags.Uint64Var(&o.Funds, "payer-funds", 0, "whole coins that the payer has at first; the rest comes when custodians have called for money for a while (default: all at once)")
 	flags.BoolVar(&o.Troubles.Reorgs, "reorgs", false, "the chain replaces its newest blocks, within the lanes' finality, again and again")
 	flags.BoolVar(&o.Troubles.LyingEndpoint, "lying-endpoint", false, "each custodian must ask a second endpoint, which lies, lags, refuses or hangs half of the time")
 	flags.BoolVar(&o.Troubles.LostFulfils, "lost-fulfils", false, "the Relay loses a third of the calls that report outcomes, and a third of the answers")

@@ -153,6 +153,9 @@ func (n *Network) run(ctx context.Context) error {
 	if err := n.writeState(0); err != nil {
 		return err
 	}
+	if n.o.Funds > 0 {
+		go n.topUp(background, failed)
+	}
 	if n.o.Kills > 0 {
 		return k.crash(ctx, background, failed)
 	}
@@ -267,7 +270,7 @@ func (n *Network) wanted() int {
 func (n *Network) fund(ctx context.Context) error {
 	var wallet *simchain.Wallet
 	var err error
-	amount := coins(payerFunds)
+	amount := coins(n.atFirst())
 	if n.world.chain != nil {
 		wallet, err = n.world.chain.Faucet()
 	} else {

@@ -44,6 +44,7 @@ type Options struct {
 
 	Volume *Volume // a load to measure, with [Measure]; nil: users as they come
 
+	Funds    uint64   // whole coins that the payer has at first, of what it gets in the end; 0: everything at once
 	Load     int      // with Kills: so many withdrawals, spread over the kills; 0: a few at a time
 	Troubles Troubles // of the world
 	trouble  *troubles
@@ -108,6 +109,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--kills: want 0 to %d", maxKills)
 	case o.Kills > 0 && !o.simulated():
 		return errors.New("--kills needs the devnet's own Relay and chain")
+	case o.Funds > payerFunds || o.Funds > 0 && !o.simulated():
+		return fmt.Errorf("--payer-funds: want up to %d, with the devnet's own Relay and chain", payerFunds)
 	case o.Load < 0 || o.Load > maxWithdrawals:
 		return fmt.Errorf("--withdrawals: want 0 to %d", maxWithdrawals)
 	case o.Troubles.any() && (!o.simulated() || o.Scenario != ""):

@@ -168,3 +168,15 @@ func TestWhatIsReportedIsAskedForOnce(t *testing.T) {
 	n.remember([]node.WithdrawalView{paid, paid, paid, paid, {}})
 	require.Len(t, n.done, 4)
 }
+
+// TestAPayerMayBeginPoor: with less than it gets in the end, and no more.
+func TestAPayerMayBeginPoor(t *testing.T) {
+	poor := Options{Nodes: 4, Network: "devnet", Withdrawals: 4, Funds: 60}
+	require.NoError(t, poor.Validate())
+	require.EqualValues(t, 60, (&Network{o: poor}).atFirst())
+	require.EqualValues(t, payerFunds, (&Network{}).atFirst())
+	poor.Funds = payerFunds + 1
+	require.ErrorContains(t, poor.Validate(), "--payer-funds")
+	poor.Funds, poor.RPCs, poor.FundKeyFile = 60, []string{"http://127.0.0.1:1"}, "key"
+	require.ErrorContains(t, poor.Validate(), "--payer-funds")
+}
