@@ -55,6 +55,21 @@ func cancelHeights(slot ledger.Slot) (out []uint64) {
 	return out
 }
 
+// stageOvertaken is that of a CANCEL whose nonce something else took: the payment, or another CANCEL.
+const stageOvertaken = "overtaken"
+
+// viewLoser leaves out of a decision's description the transaction that took its nonce from it.
+func viewLoser(tx *ledger.Tx, slot ledger.Slot, out *BatchView) error {
+	cert, closed, err := tx.OutcomeOf(slot.Key)
+	if err != nil || !closed || cert.Outcome.Batch == out.ID {
+		return err
+	}
+	if out.Tx = nil; out.ID != slot.Batch {
+		out.Stage = stageOvertaken
+	}
+	return nil
+}
+
 // SlotQuery names a nonce: of the chain that a lane is on, and of the payer in force unless another is named.
 type SlotQuery struct {
 	Lane  string          `json:"lane"`

@@ -13,6 +13,7 @@ import (
 	"conclave/ledger"
 	"conclave/quorum"
 	"conclave/quorum/batch"
+	"conclave/tss"
 )
 
 // seesLane makes every member's VIEW show the payer's first lane, no nonce of it final.
@@ -62,6 +63,23 @@ func (l *lab) cancels(slot ledger.Slot) ledger.Slot {
 	slot, _ = l.slotNow(slot)
 	require.True(l.t, slot.Cancelled())
 	return slot
+}
+
+// A node leaves the session that signs another step of the payment, as soon as the CANCEL is on its disk.
+func TestASessionIsLeftForACancel(t *testing.T) {
+	l, slot := paying(t)
+	if l.signer == nil {
+		l.signer = &signer{attempts: tss.NewAttempts(tss.AttemptsConfig{Network: l.network, Epoch: 1, Self: l.self, Members: l.state.Roster.IDs()})}
+	}
+	left := false
+	l.signer.cancel, l.signer.live = func() { left = true }, slot.Batch
+	l.signer.reconsider(l.core)
+	require.False(t, left)
+	slot = l.cancels(slot)
+	require.True(t, left)
+	last, _ := slot.Last()
+	require.True(t, l.stopped(slot.Batch))
+	require.False(t, l.stopped(last))
 }
 
 // paymentsOf are the transactions that a slot may hold, as a watcher derives them.
@@ -131,6 +149,15 @@ func TestAPayoutThatWonIsPaid(t *testing.T) {
 	l.othersSay(slot, 1)
 	_, p := l.slotNow(slot)
 	require.Equal(t, ledger.StageSettled, p.Stage)
+	n := &Node{led: l.led, network: l.network, genesis: l.genesis, core: l.core}
+	b, err := n.Batch(3)
+	require.NoError(t, err)
+	require.Equal(t, stageOvertaken, b.Stage)
+	require.Nil(t, b.Tx)
+	b, err = n.Batch(2)
+	require.NoError(t, err)
+	require.Equal(t, "settled", b.Stage)
+	require.NotNil(t, b.Tx)
 	l.seesLane()
 	_, ok := l.buildRelease()
 	require.False(t, ok)

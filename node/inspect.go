@@ -395,6 +395,9 @@ func (n *Node) viewBatch(tx *ledger.Tx, height uint64) (BatchView, error) {
 	if p.Stage >= ledger.StageSigned {
 		out.Tx = &p.TxHash
 	}
+	if err == nil {
+		err = viewLoser(tx, slot, &out)
+	}
 	if err != nil {
 		return out, err
 	}

@@ -41,8 +41,8 @@ type watcher struct {
 	payer common.Address // whom this watcher follows
 	first uint64         // its first nonce on the chain
 
-	contract bool // the lane's contract was found with the code that it must have
-	old   *watcher       // follows the payer that is being emptied; nil without one
+	contract bool     // the lane's contract was found with the code that it must have
+	old      *watcher // follows the payer that is being emptied; nil without one
 
 	undecided undecided // what was found at a nonce that no decision took
 
