@@ -75,8 +75,7 @@ func (w *World) renderedBy(all []batch.Batch, p payment) (b batch.Batch, ok bool
 	for _, b := range all {
 		switch b.Kind {
 		case batch.Sweep:
-			moves, err := quorum.DecodeSweepAction(b.Action)
-			ok = err == nil && moves.To == p.to && moves.Value == p.value && p.good
+			ok = w.rendersSweep(b, p) && p.good
 		case batch.Cancel:
 			ok = p.to == p.from && p.value.IsZero() && len(p.data) == 0 && p.good
 		default:
