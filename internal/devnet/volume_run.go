@@ -81,7 +81,6 @@ type moment struct {
 	cpu, own float64 // seconds, of the custodians and of this program
 	machine  machine
 	sessions node.SessionStats // of all custodians together
-	commits  uint64
 }
 
 // sample is how the lane stood at one moment.
