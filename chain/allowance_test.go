@@ -109,4 +109,6 @@ func (generous) Allowance(context.Context, common.Address, common.Address, commo
 	return wei(1), nil
 }
 
-func (generous) CodeAt(context.Context, common.Address, chain.Header) ([]byte, error) { return nil, nil }
+func (generous) CodeAt(context.Context, common.Address, chain.Header) ([]byte, error) {
+	return nil, nil
+}

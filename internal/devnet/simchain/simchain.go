@@ -47,6 +47,7 @@ type Chain struct {
 	url     string
 	chainID uint64
 	faucet  *ecdsa.PrivateKey
+	turns   turns // of the faucet's key
 
 	mu      sync.Mutex // one change of the chain at a time
 	backend *simulated.Backend
@@ -122,8 +123,14 @@ func (c *Chain) URL() string { return c.url }
 // ChainID is the chain's id.
 func (c *Chain) ChainID() uint64 { return c.chainID }
 
-// Faucet opens the wallet that owns the chain's coins. Open it once: each wallet counts nonces on its own.
-func (c *Chain) Faucet() (*Wallet, error) { return NewWallet(c.url, c.chainID, c.faucet) }
+// Faucet opens a wallet that owns the chain's coins. All of them count nonces together.
+func (c *Chain) Faucet() (*Wallet, error) {
+	w, err := NewWallet(c.url, c.chainID, c.faucet)
+	if err == nil {
+		w.turns = &c.turns
+	}
+	return w, err
+}
 
 // Close stops the chain and its server.
 func (c *Chain) Close() error {

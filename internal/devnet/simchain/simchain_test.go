@@ -398,3 +398,21 @@ func TestRunEnds(t *testing.T) {
 	require.True(t, errors.Is(sim.Run(context.Background()), simchain.ErrClosed))
 	require.ErrorIs(t, sim.Reorg(context.Background(), 1, true), simchain.ErrClosed)
 }
+
+// Users are funded while others pay from the faucet too: two wallets of one key never take one nonce.
+func TestFaucetsCountTogether(t *testing.T) {
+	w := newWorld(t)
+	var wallets [2]*simchain.Wallet
+	for i := range wallets {
+		var err error
+		wallets[i], err = w.sim.Faucet()
+		require.NoError(t, err)
+		t.Cleanup(wallets[i].Close)
+	}
+	for i := range 6 { // each knows its nonce before the other sends
+		_, err := wallets[i%2].Transfer(w.ctx, recipient, wei(1))
+		require.NoError(t, err)
+	}
+	w.commit(1)
+	require.EqualValues(t, 6, w.balance(recipient))
+}

@@ -40,7 +40,12 @@ type Wallet struct {
 	signer types.Signer
 	client *ethclient.Client
 
-	mu    sync.Mutex // guards next, and keeps nonces in order
+	*turns
+}
+
+// turns keeps the nonces of one key in order, for all wallets that hold it.
+type turns struct {
+	mu    sync.Mutex // guards next
 	next  uint64
 	known bool // next was read from the chain
 }
@@ -51,7 +56,7 @@ func NewWallet(url string, chainID uint64, key *ecdsa.PrivateKey) (*Wallet, erro
 	if err != nil {
 		return nil, fmt.Errorf("open wallet: %w", err)
 	}
-	return &Wallet{key: key, signer: types.LatestSignerForChainID(new(big.Int).SetUint64(chainID)), client: client}, nil
+	return &Wallet{key: key, signer: types.LatestSignerForChainID(new(big.Int).SetUint64(chainID)), client: client, turns: &turns{}}, nil
 }
 
 // Address is the wallet's address.
