@@ -56,20 +56,21 @@ type generator struct {
 	dice *rand.Rand
 	text strings.Builder
 
-	left     map[string]int // coins that the Relay surely lets a user withdraw
-	asked    map[string]bool
-	owed     []string // who must be paid in the end
-	requests int
-	turned   int   // the member that is not honest; 0: none, else its index and one
-	saved    int   // the member with a backup; likewise
-	late     int   // the member with a clock that is minutes wrong; likewise
-	restored bool  // the backup was put back
-	changes  bool  // operators ask for other committees
-	wanted   []int // the committee that operators asked for last
-	next     int   // the custodian that may join
-	joined   []int // those that were asked to
-	down     bool  // the Relay answers nobody
-	dear     bool  // nobody can afford a transaction
+	left      map[string]int // coins that the Relay surely lets a user withdraw
+	asked     map[string]bool
+	owed      []string // who must be paid in the end
+	requests  int
+	turned    int   // the member that is not honest; 0: none, else its index and one
+	saved     int   // the member with a backup; likewise
+	late      int   // the member with a clock that is minutes wrong; likewise
+	restored  bool  // the backup was put back
+	changes   bool  // operators ask for other committees
+	wanted    []int // the committee that operators asked for last
+	next      int   // the custodian that may join
+	joined    []int // those that were asked to
+	cancelled bool  // operators took a nonce back
+	down      bool  // the Relay answers nobody
+	dear      bool  // nobody can afford a transaction
 }
 
 func (g *generator) line(format string, args ...any) { fmt.Fprintf(&g.text, format+"\n", args...) }
@@ -182,6 +183,18 @@ func (g *generator) withdraw(name string) {
 	g.left[name] -= coins + tariffCoins
 	g.requests++
 	g.line("user %s withdraws %d as w%d", name, coins, g.requests)
+	g.cancel()
+}
+
+// cancel lets operators take a nonce back, once: what is released twice is paid by their word alone. The nonce may be decided, signed, in a
+// block or final when they do, or nothing at all.
+func (g *generator) cancel() {
+	if g.cancelled || !g.one(8) {
+		return
+	}
+	g.cancelled = true
+	g.line("wait %dms", g.dice.IntN(8000))
+	g.line("try operators cancel nonce %d by 0 1 2", g.dice.IntN(g.requests))
 }
 
 func (g *generator) network() {

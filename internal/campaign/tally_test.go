@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,9 +14,10 @@ import (
 
 // tally adds up what schedules exercised, so that a count of them is not empty.
 type tally struct {
-	violations, decisions, paid, said, equal, locked, turned, bounds, changes int
-	lines                                                                     map[string]int
-	settled                                                                   []float64 // seconds from the last question until everything was paid
+	violations, decisions, paid, said, equal, locked, turned, bounds int
+	decided                                                          map[string]int // decisions of rare kinds
+	lines                                                            map[string]int
+	settled                                                          []float64 // seconds from the last question until everything was paid
 }
 
 // exercised are the kinds of lines that are counted, by the words that they begin with.
@@ -26,12 +28,17 @@ func exercised() []string {
 
 var clock = regexp.MustCompile(`^\s*([0-9.]+)s  (> wait within 5m until all|end: )`)
 
-// succession is a decision that changes who rules, by its height.
-var succession = regexp.MustCompile(`decided .*height=\d+ .*kind=MEMBERS`)
+// rare are kinds of decisions that few schedules come to, by what they are called in the line.
+func rare() map[string]string {
+	return map[string]string{"MEMBERS": "member_changes", "CANCEL": "cancels"}
+}
+
+// decision is one of them, by its height.
+var decision = regexp.MustCompile(`decided .*height=\d+ .*kind=(MEMBERS|CANCEL)`)
 
 func (y *tally) add(text string, trace []string, r simnet.Report, err error) {
 	if y.lines == nil {
-		y.lines = map[string]int{}
+		y.lines, y.decided = map[string]int{}, map[string]int{}
 	}
 	if err != nil {
 		y.violations++
@@ -45,18 +52,18 @@ func (y *tally) add(text string, trace []string, r simnet.Report, err error) {
 			}
 		}
 	}
-	changed := map[string]bool{}
+	known := map[string]bool{}
 	var at []float64
 	for _, l := range trace {
-		if m := succession.FindString(l); m != "" {
-			changed[m] = true
+		if m := decision.FindStringSubmatch(l); m != nil && !known[m[0]] {
+			known[m[0]] = true
+			y.decided[m[1]]++
 		}
 		if m := clock.FindStringSubmatch(l); m != nil {
 			s, _ := strconv.ParseFloat(m[1], 64) // digits, by the expression
 			at = append(at, s)
 		}
 	}
-	y.changes += len(changed)
 	if len(at) == 2 {
 		y.settled = append(y.settled, at[1]-at[0])
 	}
@@ -71,7 +78,10 @@ func (y *tally) print(seed, n uint64, took time.Duration) {
 		}
 		return y.settled[int(share*float64(len(y.settled)-1))]
 	}
-	fmt.Printf("nodes: seeds=%d..%d schedules=%d violations=%d decisions=%d payments=%d statements=%d equal_books=%d locked_prevotes=%d turned=%d bounds=%d member_changes=%d", seed, seed+n-1, n, y.violations, y.decisions, y.paid, y.said, y.equal, y.locked, y.turned, y.bounds, y.changes)
+	fmt.Printf("nodes: seeds=%d..%d schedules=%d violations=%d decisions=%d payments=%d statements=%d equal_books=%d locked_prevotes=%d turned=%d bounds=%d", seed, seed+n-1, n, y.violations, y.decisions, y.paid, y.said, y.equal, y.locked, y.turned, y.bounds)
+	for _, kind := range slices.Sorted(maps.Keys(rare())) {
+		fmt.Printf(" %s=%d", rare()[kind], y.decided[kind])
+	}
 	for _, kind := range exercised() {
 		fmt.Printf(" %s=%d", strings.ReplaceAll(kind, " ", "_"), y.lines[kind])
 	}
