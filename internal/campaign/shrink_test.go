@@ -29,9 +29,12 @@ func TestShrinkFindsWhatMatters(t *testing.T) {
 		}
 		return nil
 	}
-	whole := body(generate(201, 1, false))
-	text := strings.Join(whole[:len(whole)-5], "\n") // without the day after, to be quick
-	_, err = s.play(text)
+	var text string
+	for seed := uint64(201); text == "" || err == nil && seed < 231; seed++ { // the first in which somebody is paid so much
+		whole := body(generate(seed, 1, false))
+		text = strings.Join(whole[:len(whole)-5], "\n") // without the day after, to be quick
+		_, err = s.play(text)
+	}
 	require.ErrorContains(t, err, "I0:")
 	small := Shrink(text, s.fails, 60)
 	require.Equal(t, "I0", Cause(s.fails(small)))
