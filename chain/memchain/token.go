@@ -162,22 +162,6 @@ func (c *Chain) TokenBalance(addr common.Address) uint256.Int {
 	return c.tip().after[addr].tokens
 }
 
-// DrainTokens takes tokens from an address into nothing, as the token's owner could: no transaction of the address explains it.
-func (c *Chain) DrainTokens(addr common.Address, amount uint256.Int) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	tip := c.tip()
-	a := tip.after[addr]
-	if a.tokens.Lt(&amount) {
-		return ErrPoor
-	}
-	after := maps.Clone(tip.after)
-	a.tokens.Sub(&a.tokens, &amount)
-	after[addr] = a
-	tip.after = after
-	return nil
-}
-
 // OwedTokens is how many tokens the payout contract holds for an address at the newest block, and for everybody.
 func (c *Chain) OwedTokens(addr common.Address) (one, all uint256.Int) {
 	c.mu.Lock()

@@ -18,17 +18,10 @@ var unlimited = *new(uint256.Int).SetAllOne()
 // tokenBatches is a founded world whose token lane pays batches.
 func tokenBatches(t tb) *world {
 	t.Helper()
-	w := newWorld(t, 4)
-	w.genesis.Lanes[1].Way, w.genesis.Lanes[1].Contract = quorum.WayBatch, payoutContract
-	require.NoError(t, w.genesis.Check())
-	w.network = w.genesis.ID()
-	w.s = w.state(t)
-	w.policy = w.s.Policy.Ref()
-	b, err := w.s.BuildMembers(w.action(t), w.views(t, 0))
-	require.NoError(t, err)
-	_, err = w.s.Apply(w.commit(t, b.Encode()))
-	require.NoError(t, err)
-	return w
+	return foundedAs(t, 4, func(g *quorum.Genesis) {
+		g.Lanes[1].Way, g.Lanes[1].Contract = quorum.WayBatch, payoutContract
+		require.NoError(t, g.Check())
+	})
 }
 
 // seeing is what all members see of the token lane's sequence: so many transactions final, and so much allowed.

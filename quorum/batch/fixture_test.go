@@ -136,17 +136,23 @@ func (w *world) state(t tb) *batch.State {
 // founded is a world in which the committee has its key: height 1 is decided.
 func founded(t tb, n int) *world {
 	t.Helper()
-	return foundedWith(t, n, quorum.Cutover{})
+	return foundedAs(t, n, func(*quorum.Genesis) {})
 }
 
 // foundedWith is founded on a history.
 func foundedWith(t tb, n int, history quorum.Cutover) *world {
 	t.Helper()
+	return foundedAs(t, n, func(g *quorum.Genesis) { g.Cutover = history })
+}
+
+// foundedAs is founded by another document.
+func foundedAs(t tb, n int, change func(*quorum.Genesis)) *world {
+	t.Helper()
 	w := newWorld(t, n)
-	w.genesis.Cutover = history
+	change(&w.genesis)
 	s, err := batch.NewState(w.genesis)
 	require.NoError(t, err)
-	w.s, w.network = s, w.genesis.ID()
+	w.s, w.network, w.policy = s, w.genesis.ID(), s.Policy.Ref()
 	b, err := w.s.BuildMembers(w.action(t), w.views(t, 0))
 	require.NoError(t, err)
 	_, err = w.s.Apply(w.commit(t, b.Encode()))

@@ -30,16 +30,7 @@ per = "1m"
 // ruled is a founded world whose policy says more.
 func ruled(t tb, more string) *world {
 	t.Helper()
-	w := newWorld(t, 4)
-	w.genesis.Policy = testPolicy + more
-	w.network = w.genesis.ID()
-	w.s = w.state(t)
-	w.policy = w.s.Policy.Ref()
-	b, err := w.s.BuildMembers(w.action(t), w.views(t, 0))
-	require.NoError(t, err)
-	_, err = w.s.Apply(w.commit(t, b.Encode()))
-	require.NoError(t, err)
-	return w
+	return foundedAs(t, 4, func(g *quorum.Genesis) { g.Policy = testPolicy + more })
 }
 
 // at is what members see at a time, nothing in flight.

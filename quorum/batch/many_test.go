@@ -20,18 +20,11 @@ var payoutContract = common.HexToAddress("0xc00000000000000000000000000000000000
 // batched is a founded world whose native lane pays batches, under a policy that says more.
 func batched(t tb, n int, more string) *world {
 	t.Helper()
-	w := newWorld(t, n)
-	w.genesis.Lanes[0].Way, w.genesis.Lanes[0].Contract = quorum.WayBatch, payoutContract
-	w.genesis.Policy = testPolicy + more
-	require.NoError(t, w.genesis.Check())
-	w.network = w.genesis.ID()
-	w.s = w.state(t)
-	w.policy = w.s.Policy.Ref()
-	b, err := w.s.BuildMembers(w.action(t), w.views(t, 0))
-	require.NoError(t, err)
-	_, err = w.s.Apply(w.commit(t, b.Encode()))
-	require.NoError(t, err)
-	return w
+	return foundedAs(t, n, func(g *quorum.Genesis) {
+		g.Lanes[0].Way, g.Lanes[0].Contract = quorum.WayBatch, payoutContract
+		g.Policy = testPolicy + more
+		require.NoError(t, g.Check())
+	})
 }
 
 // has is what members see of a payer with so many coins, nothing in flight.
