@@ -97,36 +97,12 @@ func (r *Rival) Burn(ctx context.Context, gas uint64) error {
 	for gas > 0 {
 		part := min(gas, maxRivalGas)
 		// JUMPDEST, PUSH0, JUMP: it runs until its gas is used up.
-		if err := r.burn(ctx, []byte{0x5b, 0x5f, 0x56}, part); err != nil {
-			return err
+		what := types.DynamicFeeTx{Data: []byte{0x5b, 0x5f, 0x56}, Gas: part, GasTipCap: big.NewInt(2 * tipWei), GasFeeCap: big.NewInt(60 * tipWei)}
+		if _, err := r.w.submit(ctx, what); err != nil {
+			return fmt.Errorf("burn gas: %w", err)
 		}
 		gas -= part
 	}
-	return nil
-}
-
-func (r *Rival) burn(ctx context.Context, code []byte, gas uint64) error {
-	w := r.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.known {
-		next, err := w.client.PendingNonceAt(ctx, w.Address())
-		if err != nil {
-			return fmt.Errorf("read nonce: %w", err)
-		}
-		w.next, w.known = next, true
-	}
-	tx, err := types.SignNewTx(w.key, w.signer, &types.DynamicFeeTx{
-		ChainID: w.signer.ChainID(), Nonce: w.next, Data: code, Gas: gas, GasTipCap: big.NewInt(2 * tipWei), GasFeeCap: big.NewInt(60 * tipWei),
-	})
-	if err != nil {
-		return fmt.Errorf("sign: %w", err)
-	}
-	if err := w.client.SendTransaction(ctx, tx); err != nil {
-		w.known = false
-		return fmt.Errorf("burn gas: %w", err)
-	}
-	w.next++
 	return nil
 }
 

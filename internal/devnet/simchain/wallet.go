@@ -115,9 +115,23 @@ func (w *Wallet) deploy(ctx context.Context, code []byte) (common.Address, commo
 	return crypto.CreateAddress(w.Address(), tx.Nonce()), tx.Hash(), nil
 }
 
-// send signs with the next nonce. The chain is asked for it once; after a refusal it is asked again, because the count
-// kept here may be wrong then.
+// send signs with the next nonce, at twice the base fee.
 func (w *Wallet) send(ctx context.Context, to *common.Address, wei *big.Int, data []byte, gas uint64) (*types.Transaction, error) {
+	head, err := w.client.HeaderByNumber(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read base fee: %w", err)
+	}
+	if head.BaseFee == nil {
+		return nil, errors.New("the chain has no base fee")
+	}
+	feeCap := new(big.Int).Lsh(head.BaseFee, 1)
+	feeCap.Add(feeCap, big.NewInt(tipWei))
+	return w.submit(ctx, types.DynamicFeeTx{To: to, Value: wei, Data: data, Gas: gas, GasTipCap: big.NewInt(tipWei), GasFeeCap: feeCap})
+}
+
+// submit fills in chain and nonce, signs and sends. The chain is asked for the nonce once; after a refusal it is asked again, because the
+// count kept here may be wrong then.
+func (w *Wallet) submit(ctx context.Context, what types.DynamicFeeTx) (*types.Transaction, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.known {
@@ -127,20 +141,8 @@ func (w *Wallet) send(ctx context.Context, to *common.Address, wei *big.Int, dat
 		}
 		w.next, w.known = next, true
 	}
-	head, err := w.client.HeaderByNumber(ctx, nil)
-	if err != nil {
-		return nil, fmt.Errorf("read base fee: %w", err)
-	}
-	if head.BaseFee == nil {
-		return nil, errors.New("the chain has no base fee")
-	}
-
-	feeCap := new(big.Int).Lsh(head.BaseFee, 1)
-	feeCap.Add(feeCap, big.NewInt(tipWei))
-	tx, err := types.SignNewTx(w.key, w.signer, &types.DynamicFeeTx{
-		ChainID: w.signer.ChainID(), Nonce: w.next, To: to, Value: wei, Data: data, Gas: gas,
-		GasTipCap: big.NewInt(tipWei), GasFeeCap: feeCap,
-	})
+	what.ChainID, what.Nonce = w.signer.ChainID(), w.next
+	tx, err := types.SignNewTx(w.key, w.signer, &what)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
