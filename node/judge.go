@@ -63,6 +63,13 @@ func (j *judge) finalMoved(network string) {
 	}
 }
 
+// awaits reports whether a withdrawal waits for a lane's next final block.
+func (j *judge) awaits(network string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.early[network]
+}
+
 // run judges until ctx ends. It returns an error only when the ledger fails.
 func (j *judge) run(ctx context.Context) error {
 	tick := time.NewTicker(judgeEvery)

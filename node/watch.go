@@ -37,6 +37,8 @@ type watcher struct {
 	anchor anchor                       // the newest final block that was seen
 	lost   map[ledger.SlotKey]time.Time // when bytes were sent again that had been final
 	unread int                          // deposits that could not be looked at, in this round over all of them
+	out    int                          // payments on their way to finality, at the last look
+	newest uint64                       // the block for which a glance last asked for a look
 
 	payer common.Address // whom this watcher follows
 	first uint64         // its first nonce on the chain
@@ -53,16 +55,21 @@ type watcher struct {
 	overpaid time.Time // since when decisions pay more than was credited
 }
 
-// run looks at the lane every second, and at once when it is kicked.
+// run looks at the lane every second, at once when it is kicked, and soon after a block became final for which somebody waits.
 func (w *watcher) run(ctx context.Context) error {
 	w.flows = newFlows(w.lane, w.n.genesis.Lanes)
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(glanceEvery)
 	defer tick.Stop()
+	var since time.Duration // the last look
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			if since += glanceEvery; since < watchEvery && !w.glance(ctx) {
+				continue
+			}
+			since = 0
 		case <-w.kick:
 			w.n.turns.wait("lane " + w.lane.Network)
 		}
@@ -347,8 +354,12 @@ func (w *watcher) observe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.out = 0
 	var failed error
 	for _, o := range all {
+		if o.was.Stage > ledger.StageDecided && o.was.Stage < ledger.StageFinal {
+			w.out++
+		}
 		payments, err := w.payments(o.slot)
 		if err != nil {
 			return err
