@@ -125,7 +125,7 @@ func options(args []string) (devnet.Options, error) {
 	flags.Uint64Var(&o.Finality, "finality", 0, "blocks on top of a final one (default: 2)")
 	flags.IntVar(&o.Kills, "kills", 0, "kill -9 and restart custodians this often while users withdraw, then check the chain and every home")
 	flags.Uint64Var(&o.Seed, "seed", 0, "of who is killed when (default: a new one, which is printed)")
-	flags.StringVar(&o.Scenario, "scenario", "", "what happens while users withdraw: liar (one custodian lies whenever it signs), member-change (a fifth custodian joins, one leaves, one is replaced), sweep (one is replaced for cause: another key, everything moves to it)")
+	flags.StringVar(&o.Scenario, "scenario", "", "what happens while users withdraw: liar (one custodian lies whenever it signs), member-change (a fifth custodian joins, one leaves, one is replaced), sweep (one is replaced for cause: another key, everything moves to it), cancel (the chain never takes a payment; operators take its nonce back, and it is paid at another)")
 	flags.Uint64Var(&o.Funds, "payer-funds", 0, "whole coins that the payer has at first; the rest comes when custodians have called for money for a while (default: all at once)")
 	flags.BoolVar(&o.Troubles.Reorgs, "reorgs", false, "the chain replaces its newest blocks, within the lanes' finality, again and again")
 	flags.BoolVar(&o.Troubles.LyingEndpoint, "lying-endpoint", false, "each custodian must ask a second endpoint, which lies, lags, refuses or hangs half of the time")

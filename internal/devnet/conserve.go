@@ -76,7 +76,7 @@ func (n *Network) paidRight(ctx context.Context, p progress) error {
 		sent += nonce
 	}
 	if int(sent) != len(groups)+besides {
-		return fmt.Errorf("the payer sent %d transactions, withdrawals were paid by %d, and %d swept it or allowed tokens", sent, len(groups), besides)
+		return fmt.Errorf("the payer sent %d transactions, withdrawals were paid by %d, and %d swept it, allowed tokens or cancelled", sent, len(groups), besides)
 	}
 	if n.world.chain == nil {
 		return nil

@@ -31,6 +31,11 @@ func (c *cost) add(o cost) {
 	c.claimable.Add(&c.claimable, &o.claimable)
 }
 
+// gasOf is what a transaction cost beside what it moved, in wei.
+func gasOf(r *types.Receipt) *big.Int {
+	return new(big.Int).Mul(r.EffectiveGasPrice, new(big.Int).SetUint64(r.GasUsed))
+}
+
 // checkTransaction compares one transaction with the withdrawals that name it, and returns all that it took from the payer.
 func (n *Network) checkTransaction(ctx context.Context, client *ethclient.Client, hash common.Hash, paid []node.WithdrawalView) (c cost, err error) {
 	tx, pending, err := client.TransactionByHash(ctx, hash)
@@ -55,8 +60,7 @@ func (n *Network) checkTransaction(ctx context.Context, client *ethclient.Client
 			err = fmt.Errorf("it pays %s wei to %s, which is not what is owed", tx.Value(), tx.To())
 		}
 	}
-	gas := new(big.Int).Mul(receipt.EffectiveGasPrice, new(big.Int).SetUint64(receipt.GasUsed))
-	c.coin.Add(gas, tx.Value())
+	c.coin.Add(gasOf(receipt), tx.Value())
 	return c, err
 }
 
@@ -98,19 +102,6 @@ func checkBatch(tx *types.Transaction, r *types.Receipt, paid []node.WithdrawalV
 		return fmt.Errorf("it brings %s wei for items of %s", tx.Value(), sum)
 	}
 	return nil
-}
-
-// checkAllow returns what the ALLOW of the token's lane cost in gas; ok is false for any other transaction.
-func (n *Network) checkAllow(ctx context.Context, client *ethclient.Client, tx *types.Transaction) (gas *big.Int, ok bool, err error) {
-	want := chain.ApproveData(n.world.payout, *new(uint256.Int).SetAllOne())
-	if !n.o.Tokens || tx.To() == nil || *tx.To() != n.world.token || tx.Value().Sign() != 0 || !bytes.Equal(tx.Data(), want) {
-		return nil, false, nil
-	}
-	r, err := client.TransactionReceipt(ctx, tx.Hash())
-	if err != nil || r.Status != types.ReceiptStatusSuccessful {
-		return nil, false, errors.Join(err, errors.New("the ALLOW reverted"))
-	}
-	return new(big.Int).Mul(r.EffectiveGasPrice, new(big.Int).SetUint64(r.GasUsed)), true, nil
 }
 
 func checkToken(tx *types.Transaction, paid []node.WithdrawalView, c *cost) error {

@@ -137,6 +137,9 @@ func (n *Network) initHome(ctx context.Context, i int, c *custodian, relayKey st
 	return nil
 }
 
+// quorum is how many custodians must agree.
+func (n *Network) quorum() int { return len(n.genesis.Members)*2/3 + 1 }
+
 // pick is the i-th of several, the one for all, or the own.
 func pick(urls []string, i int, own string) string {
 	switch len(urls) {

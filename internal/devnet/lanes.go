@@ -95,6 +95,9 @@ func (n *Network) endpoints(i int) (out []config.Lane) {
 
 // urls are custodian i's endpoints. It must ask all of them.
 func (n *Network) urls(i int) []string {
+	if n.world.censor != nil {
+		return []string{n.world.censor.url}
+	}
 	out := []string{pick(n.o.RPCs, i, n.chainURL)}
 	if n.world.bad != nil {
 		out = append(out, n.world.bad.url)

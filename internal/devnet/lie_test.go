@@ -15,6 +15,7 @@ func TestScenariosNeedTheOwnWorld(t *testing.T) {
 		"no --kills":       func(o *Options) { o.Kills = 1 },
 		"four custodians":  func(o *Options) { o.Nodes = 3 },
 		"a withdrawal":     func(o *Options) { o.Withdrawals = 0 },
+		"scenario cancel":  func(o *Options) { o.Scenario, o.Nodes = ScenarioCancel, 3 },
 	} {
 		o := good
 		change(&o)

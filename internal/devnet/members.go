@@ -40,6 +40,14 @@ func committees() map[string]committee {
 	}
 }
 
+// story is what operators do while users withdraw; nil: nothing.
+func (n *Network) story() func(*Network, context.Context) error {
+	if n.o.Scenario == ScenarioCancel {
+		return (*Network).cancelStuck
+	}
+	return committees()[n.o.Scenario].run
+}
+
 // preparams are the sets of development preparameters that custodian i gets at its start: one for each ceremony that it may be
 // in, and of those that are left over one for an attempt that fails.
 func (n *Network) preparams(i int) []int {

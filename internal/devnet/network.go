@@ -162,9 +162,9 @@ func (n *Network) run(ctx context.Context) error {
 	if n.o.Volume != nil {
 		return n.measure(ctx, failed)
 	}
-	if change, changes := committees()[n.o.Scenario]; changes {
+	if story := n.story(); story != nil {
 		go func() {
-			if err := change.run(n, background); err != nil && background.Err() == nil {
+			if err := story(n, background); err != nil && background.Err() == nil {
 				failed <- fmt.Errorf("%s: %w", n.o.Scenario, err)
 			}
 		}()

@@ -75,9 +75,13 @@ const (
 	ScenarioMembers = "member-change"
 	// ScenarioSweep removes one for cause: another takes its place, another key is made, and everything moves to it.
 	ScenarioSweep = "sweep"
+	// ScenarioCancel has a payment that the chain never takes; operators take its nonce back, and it is paid at another.
+	ScenarioCancel = "cancel"
 )
 
-func scenarios() []string { return []string{ScenarioLiar, ScenarioMembers, ScenarioSweep} }
+func scenarios() []string {
+	return []string{ScenarioLiar, ScenarioMembers, ScenarioSweep, ScenarioCancel}
+}
 
 // Bounds of a local network.
 const (
@@ -119,8 +123,8 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--scenario: want one of %s", strings.Join(scenarios(), ", "))
 	case o.Scenario != "" && (!o.simulated() || o.Kills > 0):
 		return errors.New("--scenario needs the devnet's own Relay and chain, and no --kills")
-	case o.Scenario == ScenarioLiar && (o.Nodes < 4 || o.Withdrawals < 1):
-		return errors.New("--scenario liar: want four custodians or more, and a withdrawal")
+	case slices.Contains([]string{ScenarioLiar, ScenarioCancel}, o.Scenario) && (o.Nodes < 4 || o.Withdrawals < 1):
+		return fmt.Errorf("--scenario %s: want four custodians or more, and a withdrawal", o.Scenario)
 	case slices.Contains([]string{ScenarioMembers, ScenarioSweep}, o.Scenario) && (o.Nodes != 4 || o.Withdrawals < 1):
 		return fmt.Errorf("--scenario %s: begins with four custodians, and a withdrawal", o.Scenario)
 	case o.Tokens && !o.simulated():

@@ -1,18 +1,13 @@
 package devnet
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"math/big"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
-	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/ethclient"
 
 	"conclave/node"
 )
@@ -68,60 +63,6 @@ func (n *Network) sweptAt(ctx context.Context, i int) (payer common.Address, err
 		payer = *s.Lanes[0].Payer
 		return nil
 	})
-}
-
-// besides finds what the payers sent that paid no withdrawal, and adds what it cost: ALLOWs, and what the swept payer sent. Each of
-// that moves coin or token to the payer in force, and nothing else.
-func (n *Network) besides(ctx context.Context, client *ethclient.Client, paid map[common.Hash][]node.WithdrawalView, all *cost) (count int, err error) {
-	if n.old == (common.Address{}) && !n.o.Tokens {
-		return 0, nil
-	}
-	last, err := client.BlockNumber(ctx)
-	if err != nil {
-		return 0, err
-	}
-	signer := types.LatestSignerForChainID(new(big.Int).SetUint64(n.chainID))
-	for h := uint64(1); h <= last; h++ {
-		block, err := client.BlockByNumber(ctx, new(big.Int).SetUint64(h))
-		if err != nil {
-			return 0, err
-		}
-		for _, tx := range block.Transactions() {
-			from, err := types.Sender(signer, tx)
-			if err != nil || !slices.Contains(n.payers(), from) || paid[tx.Hash()] != nil {
-				continue
-			}
-			gas, allow, err := n.checkAllow(ctx, client, tx)
-			if err == nil && !allow {
-				if from != n.old {
-					continue // the count of its transactions tells
-				}
-				gas, err = n.checkSweep(ctx, client, tx)
-			}
-			if err != nil {
-				return 0, fmt.Errorf("transaction %s: %w", tx.Hash(), err)
-			}
-			all.coin.Add(&all.coin, gas)
-			count++
-		}
-	}
-	return count, nil
-}
-
-// checkSweep returns what a SWEEP's transaction cost in gas.
-func (n *Network) checkSweep(ctx context.Context, client *ethclient.Client, tx *types.Transaction) (*big.Int, error) {
-	r, err := client.TransactionReceipt(ctx, tx.Hash())
-	if err != nil {
-		return nil, err
-	}
-	// transfer(address,uint256): the word behind the selector is the recipient.
-	token := tx.To() != nil && *tx.To() == n.world.token && len(tx.Data()) == 68 && tx.Value().Sign() == 0 &&
-		bytes.Equal(tx.Data()[4:36], common.LeftPadBytes(n.payer.Bytes(), 32))
-	coin := tx.To() != nil && *tx.To() == n.payer && len(tx.Data()) == 0
-	if r.Status != types.ReceiptStatusSuccessful || !token && !coin {
-		return nil, fmt.Errorf("the swept payer sent it, it pays no withdrawal, and it is no sweep to %s", n.payer)
-	}
-	return new(big.Int).Mul(r.EffectiveGasPrice, new(big.Int).SetUint64(r.GasUsed)), nil
 }
 
 // paying is the payer in force: a sweep changes it while others read.

@@ -1,11 +1,8 @@
 package devnet
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,26 +26,20 @@ const (
 
 // badEndpoint stands before the chain and answers as its mood is.
 type badEndpoint struct {
-	t      *troubles
-	chain  string
-	url    string
-	client *http.Client
-	server *http.Server
+	*forwarder
+	t *troubles
 }
 
 // openBadEndpoint serves on loopback.
 func openBadEndpoint(t *troubles, chain string) (*badEndpoint, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	f, err := newForwarder(chain)
 	if err != nil {
 		return nil, err
 	}
-	b := &badEndpoint{t: t, chain: chain, url: "http://" + listener.Addr().String(), client: &http.Client{Timeout: 10 * time.Second}}
-	b.server = &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = b.server.Serve(listener) }()
+	b := &badEndpoint{f, t}
+	b.serve(b)
 	return b, nil
 }
-
-func (b *badEndpoint) close() error { return b.server.Close() }
 
 // mood follows from the clock and the seed: all custodians meet the same.
 func (b *badEndpoint) mood(now time.Time) string {
@@ -60,22 +51,9 @@ func (b *badEndpoint) mood(now time.Time) string {
 	return moods[(turn/2)%int64(len(moods))]
 }
 
-// rpcCall is one JSON-RPC call, or answer.
-type rpcCall struct {
-	Version string            `json:"jsonrpc"`
-	ID      json.RawMessage   `json:"id,omitempty"`
-	Method  string            `json:"method,omitempty"`
-	Params  []json.RawMessage `json:"params,omitempty"`
-	Result  json.RawMessage   `json:"result,omitempty"`
-	Error   json.RawMessage   `json:"error,omitempty"`
-}
-
 // ServeHTTP implements [http.Handler].
 func (b *badEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, 4<<20))
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
+	body := b.read(r)
 	mood := b.mood(time.Now())
 	switch mood {
 	case metRefusal:
@@ -102,22 +80,7 @@ func (b *badEndpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			raw = lie
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(raw)
-}
-
-func (b *badEndpoint) forward(r *http.Request, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(r.Context(), http.MethodPost, b.chain, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := b.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	return io.ReadAll(io.LimitReader(res.Body, 32<<20))
+	b.reply(w, raw)
 }
 
 // older asks for an older block where the newest is meant.

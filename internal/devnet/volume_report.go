@@ -65,7 +65,7 @@ func (l *load) report(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r := VolumeReport{Nodes: n.o.Nodes, Quorum: len(n.genesis.Members)*2/3 + 1, PerMinute: l.v.PerMinute, Left: l.left, Drained: l.drained.Seconds(), Paid: p.paid}
+	r := VolumeReport{Nodes: n.o.Nodes, Quorum: n.quorum(), PerMinute: l.v.PerMinute, Left: l.left, Drained: l.drained.Seconds(), Paid: p.paid}
 	conserved := n.conserved(ctx, p)
 	r.Conserved = conserved == nil
 	r.rates(l)

@@ -244,7 +244,7 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 		n.say("the books and the chain differ: %v", conserved)
 	}
 	r := Report{
-		Nodes: n.o.Nodes, Quorum: len(n.genesis.Members)*2/3 + 1, Withdrawals: n.wanted(), Paid: p.paid, Fulfilled: p.fulfilled,
+		Nodes: n.o.Nodes, Quorum: n.quorum(), Withdrawals: n.wanted(), Paid: p.paid, Fulfilled: p.fulfilled,
 		Payer: n.payer.Hex(), Payments: len(p.slots()), Largest: largest(p.slots()), Signatures: signatures, Seconds: round(time.Since(n.began)), Keygen: round(n.keygen), First: round(n.firstPaid),
 		Latency: n.latency(), CPU: n.cpu(p.paid), Session: n.sessions(ctx), Conserved: conserved == nil, Dashboard: n.custodians[0].api,
 	}

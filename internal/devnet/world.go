@@ -26,6 +26,7 @@ type world struct {
 	chain   *simchain.Chain // nil with --rpc
 	sim     *relaysim.Sim   // nil with --relay
 	bad     *badEndpoint    // nil without --lying-endpoint
+	censor  *censor         // nil without --scenario cancel
 	server  *http.Server
 	relay   string // URL
 	apiKey  *ecdsa.PrivateKey
@@ -66,6 +67,11 @@ func openWorld(ctx context.Context, o Options) (*world, error) {
 		}
 		if w.bad, err = o.trouble.endpoint(w.chain.URL()); err != nil {
 			return nil, errors.Join(fmt.Errorf("start the second endpoint: %w", err), w.close())
+		}
+		if o.Scenario == ScenarioCancel {
+			if w.censor, err = openCensor(w.chain.URL()); err != nil {
+				return nil, errors.Join(fmt.Errorf("start the endpoint: %w", err), w.close())
+			}
 		}
 	}
 	if len(o.Relays) == 0 {
@@ -113,6 +119,9 @@ func (w *world) close() error {
 	}
 	if w.bad != nil {
 		err = errors.Join(err, w.bad.close())
+	}
+	if w.censor != nil {
+		err = errors.Join(err, w.censor.close())
 	}
 	if w.chain != nil {
 		err = errors.Join(err, w.chain.Close())
