@@ -26,7 +26,7 @@ func (a AuditLine) Hash() common.Hash { return crypto.Keccak256Hash(encode(a)) }
 
 // Audit appends a line to the trail.
 func (tx *Tx) Audit(what, ref string) error {
-	last, err := tx.lastAudit()
+	last, err := tx.LastAudit()
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,8 @@ func (tx *Tx) Audit(what, ref string) error {
 	return tx.put(bucketAudit, be64(line.Index), line)
 }
 
-func (tx *Tx) lastAudit() (AuditLine, error) {
+// LastAudit returns the newest line; its index is 0 while there is none.
+func (tx *Tx) LastAudit() (AuditLine, error) {
 	var last AuditLine
 	_, raw := tx.b.Bucket(bucketAudit).Cursor().Last()
 	if raw == nil {

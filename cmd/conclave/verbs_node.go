@@ -20,6 +20,7 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newRisk,
 		newObjections,
 		newEvidence,
+		newAudit,
 		newHalt,
 		newResume,
 		newCancel,

@@ -36,8 +36,14 @@ var errNobody = errors.New("no custodian answers")
 
 // anyone asks the custodians in turn until one answers.
 func (n *Network) anyone(ctx context.Context, into any, method string, args ...any) error {
-	err := errNobody
-	for _, c := range n.all() {
+	return n.anyoneFrom(ctx, 0, into, method, args...)
+}
+
+// anyoneFrom is anyone, from the first-th custodian on and around.
+func (n *Network) anyoneFrom(ctx context.Context, first int, into any, method string, args ...any) error {
+	err, all := errNobody, n.all()
+	for i := range all {
+		c := all[(first+i)%len(all)]
 		if e := c.ask(ctx, into, method, args...); e == nil {
 			return nil
 		} else if ctx.Err() == nil {

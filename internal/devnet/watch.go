@@ -225,6 +225,7 @@ type Report struct {
 	CPU         map[string]any   `json:"cpu"`
 	Session     float64          `json:"session_seconds"` // mean wall time of a signing session, over all signers
 	Conserved   bool             `json:"conserved"`
+	Proofs      int              `json:"proofs"` // payments whose proofs were judged by the genesis document alone
 	Epochs      uint64           `json:"epochs,omitempty"`   // a scenario that changes members: that ruled, one after the other
 	Liar        string           `json:"liar,omitempty"`     // --scenario liar: the custodian that lied
 	NamedBy     []string         `json:"named_by,omitempty"` // and those that hold evidence against it, and against nobody else
@@ -243,10 +244,15 @@ func (n *Network) finish(ctx context.Context, p progress) error {
 	if conserved != nil {
 		n.say("the books and the chain differ: %v", conserved)
 	}
+	proofs, err := n.proven(ctx, p)
+	if err != nil {
+		n.say("what custodians show auditors is not so: %v", err)
+		conserved = errors.Join(conserved, err)
+	}
 	r := Report{
 		Nodes: n.o.Nodes, Quorum: n.quorum(), Withdrawals: n.wanted(), Paid: p.paid, Fulfilled: p.fulfilled,
 		Payer: n.payer.Hex(), Payments: len(p.slots()), Largest: largest(p.slots()), Signatures: signatures, Seconds: round(time.Since(n.began)), Keygen: round(n.keygen), First: round(n.firstPaid),
-		Latency: n.latency(), CPU: n.cpu(p.paid), Session: n.sessions(ctx), Conserved: conserved == nil, Dashboard: n.custodians[0].api,
+		Latency: n.latency(), CPU: n.cpu(p.paid), Session: n.sessions(ctx), Conserved: conserved == nil, Proofs: proofs, Dashboard: n.custodians[0].api,
 	}
 	if n.o.Scenario == ScenarioLiar {
 		r.Liar, r.NamedBy = n.custodians[n.liar()].address.Hex(), n.namedBy

@@ -46,7 +46,26 @@ func evidence() []command {
 	} {
 		all = append(all, expectation(f.what, f.is)...)
 	}
-	return all
+	return append(all, fact("proof of REQUEST shows CLAIM", (*player).shown)...)
+}
+
+// shown: what every custodian hands to an auditor about a withdrawal proves so much by the genesis document alone.
+func (p *player) shown(a args) error {
+	r, err := p.w.Request(a["REQUEST"])
+	if err != nil {
+		return err
+	}
+	return p.each(a, func(c *simnet.Custodian) error {
+		proof, err := c.Node.Payment(r.ID)
+		if err != nil {
+			return err
+		}
+		got, err := node.VerifyProof(p.w.Genesis, proof)
+		if err != nil || got.Proves != a["CLAIM"] {
+			return fmt.Errorf("what is shown proves %q: %w", got.Proves, err)
+		}
+		return nil
+	})
 }
 
 // proven: the custodians show evidence of that kind against that member, or against nobody, and it verifies by the genesis

@@ -73,6 +73,12 @@ func (c *custodianInMemory) Certificate(id uint64) (node.Proof, error) {
 func (c *custodianInMemory) Decision(h uint64) (node.Proof, error) {
 	return node.Proof{Kind: "decision", Height: h}, c.err
 }
+func (c *custodianInMemory) Payment(id uint64) (node.Proof, error) {
+	return node.Proof{Kind: "payment", ID: id}, c.err
+}
+func (c *custodianInMemory) Audit(q node.AuditQuery) ([]node.AuditView, error) {
+	return []node.AuditView{{Index: q.From, What: "decided"}}, c.err
+}
 func (c *custodianInMemory) Evidence(id string) ([]node.EvidenceView, error) {
 	if id == "404" {
 		return nil, fmt.Errorf("evidence %s: %w", id, node.ErrUnknown)
@@ -158,7 +164,7 @@ func TestEveryMethodOverBothDoors(t *testing.T) {
 		c := d.dial(t, where)
 		for method, args := range map[string][]any{
 			"custodian_status": nil, "custodian_health": nil, "custodian_withdrawal": {5}, "custodian_withdrawals": nil, "custodian_batch": {7},
-			"custodian_batches": nil, "custodian_account": {someone}, "custodian_certificate": {5}, "custodian_decision": {7},
+			"custodian_batches": nil, "custodian_account": {someone}, "custodian_certificate": {5}, "custodian_decision": {7}, "custodian_payment": {5}, "custodian_audit": nil,
 			"custodian_peers": nil, "custodian_alerts": nil, "rpc.discover": nil,
 		} {
 			var raw json.RawMessage

@@ -24,6 +24,8 @@ type Backend interface {
 	Account(address common.Address) (node.AccountView, error)
 	Certificate(id uint64) (node.Proof, error)
 	Decision(height uint64) (node.Proof, error)
+	Payment(id uint64) (node.Proof, error)
+	Audit(q node.AuditQuery) ([]node.AuditView, error)
 	Peers() []node.Peer
 	Exhibitor
 	Alerts() []node.Alert

@@ -77,6 +77,8 @@ var custodianMethods = []described{
 	{"Account", "An account in this node's books, with its newest events.", []string{"address"}, []int{CodeUnknown}},
 	{"Certificate", "The certificate of a decided withdrawal, as it was carried: it proves itself offline.", []string{"id"}, []int{CodeUnknown}},
 	{"Decision", "A decided value with its commit certificate: it proves itself offline.", []string{"height"}, []int{CodeUnknown}},
+	{"Payment", "What became of a withdrawal, from what was owed to what is final, as far as it came: it proves itself offline.", []string{"id"}, []int{CodeUnknown}},
+	{"Audit", "Lines of this node's audit trail, the oldest first: what it did, each with the hash of the one before.", []string{"query"}, nil},
 	{"Peers", "This node's connections to the other members.", nil, nil},
 	{"Risk", "The policy in force, this node's overlay, and every rule with its threshold and where it stands.", nil, nil},
 	{"Objections", "Withdrawals that this node's operator objects to.", nil, nil},

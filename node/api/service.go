@@ -89,6 +89,19 @@ func (c *custodian) Decision(ctx context.Context, height uint64) (answer[node.Pr
 	return ask(ctx, c.log, func(context.Context) (node.Proof, error) { return c.b.Decision(height) })
 }
 
+// Payment is custodian_payment.
+func (c *custodian) Payment(ctx context.Context, id uint64) (answer[node.Proof], error) {
+	return ask(ctx, c.log, func(context.Context) (node.Proof, error) { return c.b.Payment(id) })
+}
+
+// Audit is custodian_audit.
+func (c *custodian) Audit(ctx context.Context, q *node.AuditQuery) (answer[[]node.AuditView], error) {
+	if q == nil {
+		q = &node.AuditQuery{}
+	}
+	return ask(ctx, c.log, func(context.Context) ([]node.AuditView, error) { return c.b.Audit(*q) })
+}
+
 // Peers is custodian_peers.
 func (c *custodian) Peers() answer[[]node.Peer] { return answer[[]node.Peer]{c.b.Peers()} }
 
