@@ -1,12 +1,15 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 
 	"conclave/chain"
 	"conclave/chain/evm"
 	"conclave/cmd/conclave/internal/cli"
+	"conclave/node"
 	"conclave/node/config"
 	"conclave/quorum"
 
@@ -14,8 +17,24 @@ import (
 )
 
 func newLane(env *cli.Env) *cobra.Command {
-	return env.Group("lane", "Payout networks: deploy the contract that pays batches, check a lane before it is used",
-		newLaneDeploy(env), newLaneCheck(env))
+	return env.Group("lane", "Payout networks: what their payers hold, deploy the contract that pays batches, check a lane before it is used",
+		newLaneList(env), newLaneDeploy(env), newLaneCheck(env))
+}
+
+func newLaneList(env *cli.Env) *cobra.Command {
+	return question(env, "list", "The lanes, their payers, and how their endpoints do", cobra.NoArgs, func(t target, _ []string) error {
+		s, raw, err := ask[node.Status](t, "custodian_status")
+		if err != nil {
+			return err
+		}
+		var as struct { // as the node wrote them
+			Lanes json.RawMessage `json:"lanes"`
+		}
+		if err := json.Unmarshal(raw, &as); err != nil {
+			return err
+		}
+		return env.Print(as.Lanes, func(w io.Writer) error { return writeLanes(env, w, s.Lanes) })
+	})
 }
 
 // laneSource is where the lanes are described: a home's document, or the file that a document will be made of.

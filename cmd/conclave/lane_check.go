@@ -24,10 +24,10 @@ import (
 // checkTimeout bounds the questions to one endpoint.
 const checkTimeout = 30 * time.Second
 
-// finding is one line of `lane check`.
+// finding is one line of `lane check`, and of `doctor`.
 type finding struct {
-	Lane  string `json:"lane"`
-	Of    string `json:"of"` // the endpoint, "" for the lane's own settings
+	Part  string `json:"part"` // the lane's network, or what else was looked at
+	Of    string `json:"of"`   // the endpoint, "" for the lane's own settings
 	Check string `json:"check"`
 	State string `json:"state"` // stateOf
 	Text  string `json:"text"`
@@ -52,7 +52,7 @@ func newLaneCheck(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printFindings(env, found)
+			return printFindings(env, "LANE", "ENDPOINT", found)
 		}),
 	}
 	s.register(cmd)
@@ -60,7 +60,8 @@ func newLaneCheck(env *cli.Env) *cobra.Command {
 	return cmd
 }
 
-func printFindings(env *cli.Env, found []finding) error {
+// printFindings takes the names of the first two columns.
+func printFindings(env *cli.Env, part, of string, found []finding) error {
 	wrong := 0
 	rows := make([][]string, 0, len(found))
 	for _, f := range found {
@@ -71,13 +72,13 @@ func printFindings(env *cli.Env, found []finding) error {
 		case stateWrong:
 			style, wrong = cli.Bad, wrong+1
 		}
-		rows = append(rows, []string{f.Lane, f.Of, f.Check, env.Paint(style, f.State), f.Text})
+		rows = append(rows, []string{f.Part, f.Of, f.Check, env.Paint(style, f.State), f.Text})
 	}
 	err := env.Print(map[string]any{"good": wrong == 0, "findings": found}, func(w io.Writer) error {
-		return env.Table(w, []string{"LANE", "ENDPOINT", "CHECK", "STATE", "WHAT IT SHOWS"}, rows)
+		return env.Table(w, []string{part, of, "CHECK", "STATE", "WHAT IT SHOWS"}, rows)
 	})
 	if err == nil && wrong > 0 {
-		err = cli.Errorf(cli.Refused, "docs/operations.md, \"Lanes\", says what each check means", "%d of %d checks are wrong", wrong, len(found))
+		err = cli.Errorf(cli.Refused, "docs/operations.md, \"Lanes\" and \"Doctor\", says what each check means", "%d of %d checks are wrong", wrong, len(found))
 	}
 	return err
 }
@@ -140,7 +141,7 @@ type laneChecker struct {
 }
 
 func (c *laneChecker) add(check, state, format string, args ...any) {
-	f := finding{Lane: c.lane.Network, Check: check, State: state, Text: fmt.Sprintf(format, args...)}
+	f := finding{Part: c.lane.Network, Check: check, State: state, Text: fmt.Sprintf(format, args...)}
 	if c.e != nil {
 		f.Of = c.e.Name()
 	}

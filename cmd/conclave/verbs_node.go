@@ -28,6 +28,7 @@ func nodeVerbs() []func(*cli.Env) *cobra.Command {
 		newGovernance,
 		newMember,
 		newLane,
+		newDoctor,
 		newPolicy,
 		newResolve,
 		newUnseal,

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +43,7 @@ type custodianInMemory struct {
 	resume error
 	query  node.WithdrawalQuery
 	before uint64
+	alert  atomic.Uint64 // how often it came again
 }
 
 func (c *custodianInMemory) Status(context.Context) (node.Status, error) { return c.status, c.err }
@@ -87,7 +89,7 @@ func (c *custodianInMemory) Evidence(id string) ([]node.EvidenceView, error) {
 }
 func (c *custodianInMemory) Peers() []node.Peer { return []node.Peer{{Address: someone}} }
 func (c *custodianInMemory) Alerts() []node.Alert {
-	return []node.Alert{{Code: "fuse", Severity: ledger.Critical, Count: 2}}
+	return []node.Alert{{Code: "fuse", Severity: ledger.Critical, Count: 2 + c.alert.Load()}}
 }
 func (c *custodianInMemory) HaltOn(_ context.Context, on node.HaltTarget, reason string) error {
 	c.halts = append(c.halts, reason)
@@ -116,7 +118,7 @@ func open(t *testing.T) door {
 	var err error
 	d.Server, err = New(Config{
 		Listen: "127.0.0.1:0", Socket: d.socket, Hosts: []string{"custodian.example"}, Backend: d.node, Orders: d.node,
-		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metric 1\n") }), Log: zap.New(core),
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "metric 1\n") }), Log: zap.New(core), feedEvery: time.Millisecond,
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

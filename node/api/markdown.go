@@ -20,17 +20,23 @@ func Markdown() string {
 		"checksum), times are RFC 3339 in UTC. Errors are those of [errors.md](errors.md).\n\n" +
 		"| path | answers |\n|---|---|\n" +
 		"| POST / | JSON-RPC |\n" +
-		"| GET / | a page for people: members, lanes, newest decisions, reasons |\n" +
+		"| GET / | a page for people: members, lanes, newest decisions, reasons; a WebSocket for who asks to upgrade |\n" +
 		"| GET /healthz | 200 while the node's core answers, else 503 |\n" +
 		"| GET /readyz | 200 when the node can do its part, else 503; the body is custodian_health |\n" +
 		"| GET /metrics | Prometheus text, see [metrics.md](metrics.md) |\n\n## Bounds\n\n| what | bound |\n|---|---|\n")
 	fmt.Fprintf(&b, "| request body | %d bytes |\n| calls in a batch | %d |\n| answers of a batch | %d bytes |\n| HTTP connections | %d |\n"+
-		"| socket connections | %d |\n| one call | %s |\n", MaxBody, maxBatch, maxBatchBytes, maxConns, maxSocketConns, callTimeout)
+		"| socket connections | %d |\n| subscriptions | %d |\n| one call | %s |\n", MaxBody, maxBatch, maxBatchBytes, maxConns, maxSocketConns, maxFeeds, callTimeout)
 	b.WriteString("\n## Methods\n")
 	doc := Describe(true)
 	for _, m := range doc.Methods {
 		writeMethod(&b, m)
 	}
+	fmt.Fprintf(&b, "\n## Subscriptions\n\n`custodian_subscribe [what]` over WebSocket, or over the unix socket, answers an id and tells what is new from then on as\n"+
+		"`custodian_subscription`; `custodian_unsubscribe [id]` ends it. It is looked once in %s. The socket ends after %s in which the client says nothing. All methods but admin_* and rpc.discover answer over WebSocket, too;\n"+
+		"a browser's page must be one of this machine.\n\n| what | tells |\n|---|---|\n"+
+		"| heads | every decision, in the order of heights: BatchView |\n"+
+		"| stages | a decided withdrawal came to another stage: StageEvent |\n"+
+		"| alerts | an alert began, came again or ended: Alert |\n", feedEvery, socketIdle)
 	b.WriteString("\n## Types\n\nA `?` marks what may be null, a `*` what may be absent.\n")
 	for _, t := range namedTypes() {
 		fmt.Fprintf(&b, "\n### %s\n\n| field | type |\n|---|---|\n", t.Name())
@@ -102,6 +108,7 @@ func namedTypes() []reflect.Type {
 		}
 	}
 	each(reflect.TypeFor[*custodian](), custodianMethods)
+	walk(reflect.TypeFor[StageEvent]())
 	each(reflect.TypeFor[*admin](), adminMethods)
 	return out
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,6 +52,8 @@ type Config struct {
 	Govern  Governance   // what operators sign; nil: not served
 	Metrics http.Handler // GET /metrics; nil: none
 	Log     *zap.Logger
+
+	feedEvery time.Duration // of a test; 0: feedEvery
 }
 
 // Server holds the open listeners. Nothing is answered before Run.
@@ -84,11 +88,12 @@ func New(cfg Config) (*Server, error) {
 }
 
 func (s *Server) register() error {
-	c := &custodian{s.cfg.Backend, s.cfg.Log}
+	c, f := &custodian{s.cfg.Backend, s.cfg.Log}, &feed{b: s.cfg.Backend, log: s.cfg.Log, every: cmp.Or(s.cfg.feedEvery, feedEvery)}
 	for _, r := range []*rpc.Server{s.public, s.own} {
 		r.SetBatchLimits(maxBatch, maxBatchBytes)
 		r.SetHTTPBodyLimit(MaxBody)
-		if err := errors.Join(r.RegisterName("custodian", c), r.RegisterName("rpc", &discovery{Describe(r == s.own)})); err != nil {
+		r.SetWebsocketReadLimit(MaxBody)
+		if err := errors.Join(r.RegisterName("custodian", c), r.RegisterName("custodian", f), r.RegisterName("rpc", &discovery{Describe(r == s.own)})); err != nil {
 			return err
 		}
 		if s.cfg.Govern != nil {
@@ -148,7 +153,7 @@ func (s *Server) shut() {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{$}", s.call)
-	mux.HandleFunc("GET /{$}", s.page())
+	mux.HandleFunc("GET /{$}", s.door())
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	if s.cfg.Metrics != nil {
@@ -156,6 +161,18 @@ func (s *Server) handler() http.Handler {
 	}
 	// A form of another site could still post here; the browser's own word on where it came from stops it.
 	return s.onlyOwnHosts(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// door is the page, and for who asks to upgrade the connection a WebSocket: from a browser only for pages of this machine.
+func (s *Server) door() http.HandlerFunc {
+	page, socket := s.page(), s.public.WebsocketHandler(nil)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			socket.ServeHTTP(w, r)
+			return
+		}
+		page(w, r)
+	}
 }
 
 // call serves JSON-RPC.
