@@ -43,7 +43,7 @@ func writeStatus(env *cli.Env, w io.Writer, s node.Status) error {
 		env.Paint(cli.Bold, s.Node.Name), s.Node.Address.Hex(), s.Node.Uptime, s.Version, s.Network.Name, s.Network.ID.Hex(),
 		s.Height, s.Epoch, s.Quorum, len(s.Members), s.Round.Round, s.Round.Step,
 		b.Events, b.SettledID, b.LastID, b.Gaps, b.Accounts, b.Frozen, coins(b.Liabilities), coins(b.Uncovered))
-	return errors.Join(err, writeChange(w, s), writeMembers(env, w, s), writeLanes(env, w, s.Lanes), writeReasons(env, w, s.Reasons))
+	return errors.Join(err, writeChange(w, s), writeMembers(env, w, s), blank(w), writeLanes(env, w, s.Lanes), writeReasons(env, w, s.Reasons))
 }
 
 func writeMembers(env *cli.Env, w io.Writer, s node.Status) error {
@@ -67,6 +67,11 @@ func writeMembers(env *cli.Env, w io.Writer, s node.Status) error {
 	return env.Table(w, []string{"MEMBER", "ADDRESS", "STATE", "SEEN", "HEIGHT", "SETTLED"}, rows)
 }
 
+func blank(w io.Writer) error {
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
 func writeLanes(env *cli.Env, w io.Writer, lanes []node.LaneStatus) error {
 	var rows [][]string
 	for _, l := range lanes {
@@ -79,8 +84,7 @@ func writeLanes(env *cli.Env, w io.Writer, lanes []node.LaneStatus) error {
 		}
 		rows = append(rows, []string{l.Network, payer, balance, coins(l.Gas), fmt.Sprint(l.Nonce), fmt.Sprint(l.InFlight), fmt.Sprint(l.Queue), fmt.Sprint(l.Block)})
 	}
-	_, err := fmt.Fprintln(w)
-	return errors.Join(err, env.Table(w, []string{"LANE", "PAYER", "BALANCE", "GAS", "NONCE", "IN FLIGHT", "QUEUE", "FINAL BLOCK"}, rows), writeEndpoints(env, w, lanes))
+	return errors.Join(env.Table(w, []string{"LANE", "PAYER", "BALANCE", "GAS", "NONCE", "IN FLIGHT", "QUEUE", "FINAL BLOCK"}, rows), writeEndpoints(env, w, lanes))
 }
 
 // writeEndpoints shows how the endpoints of each lane do; those with one alone are told of by its alert.
