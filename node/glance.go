@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// glanceEvery divides watchEvery.
-const glanceEvery = 250 * time.Millisecond
+// glanceEvery divides watchEvery: one question between two looks, for endpoints may be rate-limited.
+const glanceEvery = 500 * time.Millisecond
 
 // glance asks, between two looks, whether a block became final that the last look did not see, if somebody waits for it: a payment
 // that is out, or a withdrawal whose destination is the one of its own time. It is one question where a look asks ten, and nothing
