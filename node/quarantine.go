@@ -16,6 +16,9 @@ import (
 const (
 	// askAgain is how long a member is left alone that gave no answer, or none that proves its height.
 	askAgain = time.Second
+	// lateAnswers is how long this node stays silent for answers beyond those that it must have: q−1 of them may all come from members that
+	// did not hear what it said last.
+	lateAnswers = 2 * time.Second
 	// unansweredAfter is how long the others may be silent at the start before a person hears of it: members that start
 	// together need a moment to find each other.
 	unansweredAfter = time.Minute
@@ -185,7 +188,7 @@ func (c *core) ownStatement(counter uint64) (own []byte, err error) {
 // settleQuestion goes on when enough members have answered.
 func (c *core) settleQuestion() {
 	q := &c.question
-	if q.closed && !c.sealed && len(q.answers) >= c.needed() {
+	if q.closed && !c.sealed && c.heardEnough() {
 		c.speakUp()
 	}
 	if q.closed || !q.wantsHeights() {
@@ -204,6 +207,19 @@ func (c *core) settleQuestion() {
 	c.log.Info("others showed their heights", zap.Uint64("height", highest), zap.Uint64("votes_from", highest+2))
 	c.followQuarantine()
 	c.rejoin()
+}
+
+// heardEnough reports whether this node may speak: everybody has answered, or enough have and the others had time to.
+func (c *core) heardEnough() bool {
+	q := &c.question
+	if len(q.answers) < c.needed() {
+		return false
+	}
+	others := len(c.state.Roster.Members)
+	if c.member() {
+		others--
+	}
+	return len(q.answers) >= others || c.now().Sub(q.since) >= lateAnswers
 }
 
 // speakUp ends the silence of the start.

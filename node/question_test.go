@@ -80,7 +80,13 @@ func TestAnswersProveThemselves(t *testing.T) {
 	require.False(t, a.proven)
 }
 
-// A node speaks when q−1 others have answered, and goes into quarantine when one shows what it does not hold.
+// late lets the time pass that is left for answers beyond q−1.
+func (l *lab) late() {
+	l.question.since = l.question.since.Add(-lateAnswers)
+	l.settleQuestion()
+}
+
+// A node speaks when q−1 others have answered and the rest had time to, and goes into quarantine when one shows what it does not hold.
 func TestWhatOthersHoldDecides(t *testing.T) {
 	fresh := func(t *testing.T) *lab {
 		l := newLab(t)
@@ -100,7 +106,25 @@ func TestWhatOthersHoldDecides(t *testing.T) {
 		hear(l, 1, nil)
 		require.False(t, l.votes(), "one member, however often")
 		hear(l, 2, nil)
+		require.False(t, l.votes() || l.joins(), "the third may have heard what these two did not")
+		l.late()
 		require.True(t, l.votes() && l.joins())
+	})
+	t.Run("all have answered", func(t *testing.T) {
+		l := fresh(t)
+		for member := 1; member < 4; member++ {
+			require.False(t, l.votes())
+			hear(l, member, nil)
+		}
+		require.True(t, l.votes() && l.joins(), "nobody is left to wait for")
+	})
+	t.Run("the last to answer knows more", func(t *testing.T) {
+		l := fresh(t)
+		hear(l, 1, nil)
+		hear(l, 2, nil)
+		hear(l, 3, by(l, 0, quorum.Vote{Epoch: 1, Height: 2, Phase: quorum.Prevote, Counter: 40}).Bytes())
+		require.True(t, l.question.quarantined(2))
+		require.False(t, l.votes() || l.joins())
 	})
 	t.Run("more than the database holds", func(t *testing.T) {
 		l := fresh(t)
@@ -110,6 +134,7 @@ func TestWhatOthersHoldDecides(t *testing.T) {
 		for member := 1; member < 3; member++ {
 			hear(l, member, vote.Bytes())
 		}
+		l.late()
 		require.False(t, l.question.closed, "what it was shown is no news any more")
 		require.False(t, l.votes() || l.joins())
 		require.False(t, l.halted())

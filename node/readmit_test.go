@@ -46,6 +46,7 @@ func lost(t *testing.T, twin bool, vote []byte) *lab {
 		m.Vote = vote
 		l.hearAnswer(l.question.turn, l.address(member), m, nil)
 	}
+	l.late()
 	require.False(t, l.votes())
 	return l
 }

@@ -46,11 +46,12 @@ func sealedLab(t *testing.T) (*lab, *strongbox) {
 	return l, box
 }
 
-// answeredByOthers lets q−1 others answer the question of the present turn.
+// answeredByOthers lets q−1 others answer the question of the present turn, and the rest be late.
 func (l *lab) answeredByOthers() {
 	for member := 1; member < 3; member++ {
 		l.hearAnswer(l.question.turn, l.genesis.Members[member].Address, l.newest(l.self), nil)
 	}
+	l.late()
 }
 
 // silent reports whether everything that this node could sign is barred, at each place that asks.

@@ -193,7 +193,7 @@ func (g *generator) cancel() {
 		return
 	}
 	g.cancelled = true
-	g.line("wait %dms", g.dice.IntN(8000))
+	g.line("wait %dms", 1+g.dice.IntN(8000))
 	g.line("try operators cancel nonce %d by 0 1 2", g.dice.IntN(g.requests))
 }
 

@@ -27,6 +27,9 @@ func (c *Custodian) Backup() error {
 	if err := errors.Join(c.Kill(), copyFiles(c.dir, c.backupDir())); err != nil {
 		return err
 	}
+	c.w.wire.mu.Lock()
+	c.w.wire.since[c.Index] = &since{before: maps.Clone(c.w.wire.said[c.Index]), heard: map[int]bool{}}
+	c.w.wire.mu.Unlock()
 	if ran {
 		return c.Start()
 	}
@@ -41,11 +44,19 @@ func (c *Custodian) RestoreDatabase() error {
 	return copyFile(filepath.Join(c.backupDir(), booksFile), filepath.Join(c.dir, booksFile))
 }
 
-// RestoreDisk puts everything back, so that nothing on the disk tells of later.
+// RestoreDisk puts everything back, so that nothing on the disk tells of later. Who speaks when q−1 others have answered learns what it
+// said if so many heard it that one of any q−1 did; a rollback that fewer heard of is one of the f, and the member counts as faulty.
 func (c *Custodian) RestoreDisk() error {
 	if err := c.forget(); err != nil {
 		return err
 	}
+	c.w.wire.mu.Lock()
+	said := c.w.wire.since[c.Index]
+	n := len(c.w.Genesis.Members)
+	if q := n*2/3 + 1; said != nil && len(said.heard) <= n-q {
+		c.w.faulty[c.Index] = true
+	}
+	c.w.wire.mu.Unlock()
 	if err := os.Remove(filepath.Join(c.dir, markFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -181,7 +181,7 @@ func (c *Custodian) Broken() (bool, error) {
 	}
 	err, ended := c.Died()
 	if !ended {
-		return false, nil
+		err = c.Kill() // what the disk refused stops it; it may be about to end
 	}
 	return true, c.ofItsDisk(err)
 }

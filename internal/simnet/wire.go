@@ -58,6 +58,7 @@ type wire struct {
 	locks  locks
 	said   map[int]map[common.Hash]bool // by member, digests of counted statements
 	known  map[common.Hash]meaning      // of statements, by the digest of their bytes: a signature is recovered once
+	since  map[int]*since               // by member with a backup
 	ears   []func(Heard)
 	ranges map[uint64]quorum.Checkpoint // what custodians said last of each range, once somebody listens
 
@@ -65,7 +66,7 @@ type wire struct {
 }
 
 func newWire(w *World) *wire {
-	x := &wire{w: w, index: map[common.Address]int{}, said: map[int]map[common.Hash]bool{}, known: map[common.Hash]meaning{}}
+	x := &wire{w: w, index: map[common.Address]int{}, said: map[int]map[common.Hash]bool{}, known: map[common.Hash]meaning{}, since: map[int]*since{}}
 	for i, c := range w.Custodians {
 		x.index[c.Address] = i
 		x.said[i] = map[common.Hash]bool{}
@@ -108,6 +109,9 @@ func (x *wire) rule(m memnet.Message) bool {
 		x.said[h.FromIndex][crypto.Keccak256Hash(h.Statement)] = true
 	}
 	x.listen(h)
+	if !lost {
+		x.echo(h)
+	}
 	for _, hear := range x.ears {
 		hear(h)
 	}

@@ -42,6 +42,31 @@ func (x *wire) listen(h Heard) {
 	}
 }
 
+// since is who heard what a member said behind its backup.
+type since struct {
+	before map[common.Hash]bool // counted statements that it had said
+	heard  map[int]bool         // members
+}
+
+// echo notes who hears a member that has a backup.
+func (x *wire) echo(h Heard) {
+	if len(x.since) == 0 || h.ToIndex < 0 {
+		return
+	}
+	all := [][]byte{h.Statement}
+	var m factsMsg
+	if h.Statement == nil && h.Name == "facts" && h.Kind == memnet.Frame && rlp.DecodeBytes(h.Data, &m) == nil {
+		all = m.Statements
+	}
+	for _, raw := range all {
+		said := x.meaningOf(raw)
+		by := x.indexOf(said.Signer)
+		if s := x.since[by]; s != nil && by != h.ToIndex && counted[said.Says] && !s.before[crypto.Keccak256Hash(raw)] {
+			s.heard[h.ToIndex] = true
+		}
+	}
+}
+
 // weigh compares a statement with what its signer said before.
 func (x *wire) weigh(from int, raw []byte) {
 	id := crypto.Keccak256Hash(raw)
