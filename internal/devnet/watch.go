@@ -225,7 +225,7 @@ type Report struct {
 	CPU         map[string]any   `json:"cpu"`
 	Session     float64          `json:"session_seconds"` // mean wall time of a signing session, over all signers
 	Conserved   bool             `json:"conserved"`
-	Proofs      int              `json:"proofs"` // payments whose proofs were judged by the genesis document alone
+	Proofs      int              `json:"proofs"`             // payments whose proofs were judged by the genesis document alone
 	Epochs      uint64           `json:"epochs,omitempty"`   // a scenario that changes members: that ruled, one after the other
 	Liar        string           `json:"liar,omitempty"`     // --scenario liar: the custodian that lied
 	NamedBy     []string         `json:"named_by,omitempty"` // and those that hold evidence against it, and against nobody else
