@@ -1,6 +1,8 @@
 package simnet
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -15,7 +17,13 @@ func TestARollbackThatNobodyHeardOfIsAFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *World) {
 				require.NoError(t, w.Custodians[0].Backup())
-				time.Sleep(5 * time.Second)
+				require.NoError(t, w.Until(time.Minute, func() error {
+					s, err := w.Custodians[0].Node.Status(t.Context())
+					if err == nil && s.Silence != nil {
+						err = errors.New("it signs nothing yet")
+					}
+					return err
+				}))
 				lost := Loss{What: func(h Heard) bool {
 					bundle := h.Name == "facts" && h.Kind == memnet.Frame // others pass its verdicts on
 					return h.Signer == w.Custodians[0].Address || bundle
@@ -32,9 +40,16 @@ func TestARollbackThatNobodyHeardOfIsAFault(t *testing.T) {
 				w.Relay.CreditTask(alice.Address, earned)
 				amount, err := Coins("10")
 				require.NoError(t, err)
-				_, err = w.Withdraw(t.Context(), alice, amount, "w1", false)
+				r, err := w.Withdraw(t.Context(), alice, amount, "w1", false)
 				require.NoError(t, err)
-				time.Sleep(20 * time.Second)
+				require.NoError(t, w.Until(time.Minute, func() error {
+					for _, c := range w.Custodians {
+						if v, err := c.Node.Withdrawal(t.Context(), r.ID); err != nil || v.Outcome != "paid" {
+							return fmt.Errorf("%s: %s, %w", c.Name, v.Stage, err)
+						}
+					}
+					return nil
+				}))
 				require.NoError(t, w.Custodians[0].RestoreDisk())
 				require.Equal(t, len(deaf) > 1, w.faulty[0])
 			})
