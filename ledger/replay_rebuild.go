@@ -82,7 +82,7 @@ func (r *rebuild) run() (out Rebuilt, err error) {
 		take   func(tx *Tx, k, v []byte) error
 	}{
 		{bucketRequests, (*Tx).rebuildRequest}, {bucketSpent, (*Tx).rebuildSpent}, {bucketFeesPaid, (*Tx).rebuildPaid},
-		{bucketDeposits, r.rebuildProof}, {bucketReleases, r.rebuildRelease},
+		{bucketDeposits, r.rebuildContradicted}, {bucketDeposits, r.rebuildProof}, {bucketReleases, r.rebuildRelease},
 	} {
 		if err := r.each(part.bucket, part.take); err != nil {
 			return out, fmt.Errorf("rebuild %s: %w", part.bucket, err)
@@ -168,6 +168,14 @@ func (tx *Tx) rebuildSpent(_, v []byte) error {
 }
 
 func (tx *Tx) rebuildPaid(k, _ []byte) error { return tx.BookPaid(readBE64(k)) }
+
+// rebuildContradicted comes first: a deposit was contradicted while no other held its transfer, whoever holds it now.
+func (r *rebuild) rebuildContradicted(tx *Tx, k, v []byte) error {
+	if len(v) != 1 || Proof(v[0]) != Contradicted {
+		return nil
+	}
+	return r.rebuildProof(tx, k, v)
+}
 
 // rebuildProof gives a deposit the proof that it has. One that is settled and unproven lost its transfer to another.
 func (r *rebuild) rebuildProof(tx *Tx, k, v []byte) error {

@@ -72,6 +72,20 @@ func TestRebuildOfASample(t *testing.T) {
 	require.Contains(t, told, "deposits 2")
 }
 
+// TestRebuildOfOneTransferNamedTwice: the later row was contradicted before the earlier one took the transfer.
+func TestRebuildOfOneTransferNamedTwice(t *testing.T) {
+	l, again := newBooks(t), newBooks(t)
+	appendAll(t, l, plenty(), deposit(2, testAccount(1), "7", 1), deposit(3, testAccount(2), "9", 1))
+	for _, p := range []struct {
+		id uint64
+		is Proof
+	}{{3, Contradicted}, {2, Counted}} {
+		update(t, l, func(tx *Tx) error { _, err := tx.SetProof(p.id, p.is, 1); return err })
+	}
+	_, err := l.Rebuild(context.Background(), again, plenty(), nil)
+	require.NoError(t, err)
+}
+
 // TestRebuildTakesVestingsAsTheyCount: what of a release counts was said by the clocks of then, which no log holds: one that
 // a proof moved before the next tick, and one that was put back before the row came.
 func TestRebuildTakesVestingsAsTheyCount(t *testing.T) {
