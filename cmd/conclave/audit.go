@@ -87,16 +87,9 @@ func newAuditVerify(env *cli.Env) *cobra.Command {
 }
 
 func readProof(path string) (p node.Proof, err error) {
-	f, err := os.Open(path)
+	raw, err := readBounded("audit verify", path, maxProofFile)
 	if err != nil {
-		return p, cli.With(cli.Usage, fmt.Errorf("audit verify: %w", err), "")
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxProofFile+1))
-	if err := errors.Join(err, f.Close()); err != nil {
-		return p, fmt.Errorf("read proof: %w", err)
-	}
-	if len(raw) > maxProofFile {
-		return p, cli.Errorf(cli.Usage, "", "%s: more than %d bytes", path, maxProofFile)
+		return p, err
 	}
 	if p, err = parseProof(raw); err != nil {
 		return p, cli.Errorf(cli.Usage, "`conclave audit proof ID` writes it", "%s: %w", path, err)

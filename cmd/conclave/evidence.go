@@ -162,18 +162,27 @@ func newEvidenceVerify(env *cli.Env) *cobra.Command {
 	return cmd
 }
 
-// readEvidence reads a list, or a single piece.
-func readEvidence(path string) ([]node.EvidenceView, error) {
+// readBounded reads a file that somebody else wrote, of at most so many bytes.
+func readBounded(what, path string, most int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, cli.With(cli.Usage, fmt.Errorf("evidence: %w", err), "")
+		return nil, cli.With(cli.Usage, fmt.Errorf("%s: %w", what, err), "")
 	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxEvidenceFile+1))
+	raw, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
 	if err := errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("read evidence: %w", err)
+		return nil, fmt.Errorf("%s: read %s: %w", what, path, err)
 	}
-	if len(raw) > maxEvidenceFile {
-		return nil, cli.Errorf(cli.Usage, "", "%s: more than %d bytes", path, maxEvidenceFile)
+	if len(raw) > most {
+		return nil, cli.Errorf(cli.Usage, "", "%s: more than %d bytes", path, most)
+	}
+	return raw, nil
+}
+
+// readEvidence reads a list, or a single piece.
+func readEvidence(path string) ([]node.EvidenceView, error) {
+	raw, err := readBounded("evidence", path, maxEvidenceFile)
+	if err != nil {
+		return nil, err
 	}
 	all, err := parseEvidence(raw)
 	if err != nil {

@@ -117,14 +117,12 @@ func (n *Network) cancelStuck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var proposed struct {
-		Hash string `json:"hash"`
-	}
-	if err := json.Unmarshal([]byte(out), &proposed); err != nil || proposed.Hash == "" {
-		return fmt.Errorf("no hash in %q: %w", out, err)
+	hash, err := hashOf(out)
+	if err != nil {
+		return err
 	}
 	for _, c := range n.custodians[1:n.quorum()] {
-		if _, err := call(ctx, n.bin, "governance", "sign", proposed.Hash, "--rpc", api, "--key-file", c.operator); err != nil {
+		if _, err := call(ctx, n.bin, "governance", "sign", hash, "--rpc", api, "--key-file", c.operator); err != nil {
 			return err
 		}
 	}

@@ -127,6 +127,17 @@ func (n *Network) newcomer(ctx context.Context) (*custodian, error) {
 	return c, nil
 }
 
+// hashOf is what a command proposed.
+func hashOf(out string) (string, error) {
+	var proposed struct {
+		Hash string `json:"hash"`
+	}
+	if err := json.Unmarshal([]byte(out), &proposed); err != nil || proposed.Hash == "" {
+		return "", fmt.Errorf("no hash in %q: %w", out, err)
+	}
+	return proposed.Hash, nil
+}
+
 // change proposes and approves a change by the operators of some custodians, waits until it rules at all of after, and lets
 // users withdraw.
 func (n *Network) change(ctx context.Context, by, after []int, verb ...string) error {
@@ -141,14 +152,12 @@ func (n *Network) change(ctx context.Context, by, after []int, verb ...string) e
 	if err != nil {
 		return err
 	}
-	var proposed struct {
-		Hash string `json:"hash"`
-	}
-	if err := json.Unmarshal([]byte(out), &proposed); err != nil || proposed.Hash == "" {
-		return fmt.Errorf("no hash in %q: %w", out, err)
+	hash, err := hashOf(out)
+	if err != nil {
+		return err
 	}
 	for _, i := range by[1:] {
-		if _, err := call(ctx, n.bin, "member", "approve", proposed.Hash, "--rpc", api, "--key-file", all[i].operator); err != nil {
+		if _, err := call(ctx, n.bin, "member", "approve", hash, "--rpc", api, "--key-file", all[i].operator); err != nil {
 			return err
 		}
 	}
