@@ -339,8 +339,9 @@ func TestSweepRules(t *testing.T) {
 			v.Lanes = slices.DeleteFunc(v.Lanes, func(l quorum.LaneView) bool { return l.Lane == s.oldLane("tokens") })
 		}
 	})
-	_, err = s.s.BuildSweep(blind)
-	require.ErrorContains(t, err, "fewer than 3 members show", "q members see the old payer")
+	around, err := s.s.BuildSweep(blind)
+	require.NoError(t, err)
+	require.Equal(t, s.oldLane("elsewhere"), around.Lane, "fewer than q members see the token: it waits, and the coin of its chain with it")
 
 	poor := s.seen(t, func(_ int, v *quorum.View) {
 		for i := range v.Lanes {
@@ -349,6 +350,25 @@ func TestSweepRules(t *testing.T) {
 	})
 	_, err = s.s.BuildSweep(poor)
 	require.ErrorContains(t, err, "top it up", "tokens that nobody can move hold the old payer")
+}
+
+// A chain that nobody sees keeps its own money and no other chain's, and the old payer does not end without it.
+func TestAChainThatHangsKeepsNoOtherOnesCoin(t *testing.T) {
+	s := rekeyed(t)
+	hangs := func(_ int, v *quorum.View) {
+		v.Lanes = slices.DeleteFunc(v.Lanes, func(l quorum.LaneView) bool { return l.Lane.ChainID == 1337 })
+	}
+	b, err := s.s.BuildSweep(s.seen(t, hangs))
+	require.NoError(t, err)
+	require.Equal(t, s.oldLane("elsewhere"), b.Lane)
+	_, err = s.s.Apply(s.commit(t, b.Encode()))
+	require.NoError(t, err)
+	s.mine(t, b, false)
+	_, err = s.s.BuildSweep(s.seen(t, hangs))
+	require.ErrorContains(t, err, `members show a view of the old payer on "tokens"`)
+	require.ErrorContains(t, err, `members show a view of the old payer on "native"`)
+	require.NotNil(t, s.s.Old)
+	require.Equal(t, s.oldLane("tokens"), s.sweep(t).Lane, "it answers again")
 }
 
 // TestStaleViewsSweepNothing: VIEWs from before the last decision could show an old payer that held less.
