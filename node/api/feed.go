@@ -76,7 +76,7 @@ func (f *feed) Alerts(ctx context.Context) (*rpc.Subscription, error) {
 	})
 }
 
-// subscribe looks again and again, until the client leaves or a look fails.
+// subscribe looks again and again, until the client leaves. A look that fails is told to the log, and what it missed is there for the next.
 func (f *feed) subscribe(ctx context.Context, look func(tell func(any)) error) (*rpc.Subscription, error) {
 	notifier, ok := rpc.NotifierFromContext(ctx)
 	if !ok {
@@ -95,30 +95,40 @@ func (f *feed) subscribe(ctx context.Context, look func(tell func(any)) error) (
 		defer f.open.Add(-1)
 		tick := time.NewTicker(f.every)
 		defer tick.Stop()
+		failing := false
 		for {
 			select {
 			case <-sub.Err():
 				return
 			case <-tick.C:
 			}
-			if err := look(func(event any) { _ = notifier.Notify(sub.ID, event) }); err != nil {
+			err := look(func(event any) { _ = notifier.Notify(sub.ID, event) })
+			if err != nil && !failing {
 				f.log.Error("api feed", zap.Error(err))
-				return
 			}
+			failing = err != nil
 		}
 	}()
 	return sub, nil
 }
 
 // heights is how far decisions were told of.
-type heights struct{ last uint64 }
+type heights struct {
+	begun bool
+	last  uint64
+}
 
 func (h *heights) news(b Backend, tell func(node.BatchView)) error {
 	newest, err := b.Batches(1, 0)
-	if err != nil || len(newest) == 0 {
+	if err != nil {
 		return err
 	}
-	if h.last == 0 {
+	first := !h.begun
+	h.begun = true
+	if len(newest) == 0 {
+		return nil
+	}
+	if first {
 		h.last = newest[0].Height
 		return nil
 	}

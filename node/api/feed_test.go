@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,10 +21,14 @@ type decided struct {
 	all    []node.BatchView // by height, from 1
 	alerts []node.Alert
 	asked  int
+	fails  error
 }
 
 func (d *decided) Batch(height uint64) (node.BatchView, error) {
 	d.asked++
+	if d.fails != nil {
+		return node.BatchView{}, d.fails
+	}
 	if height == 0 || height > uint64(len(d.all)) {
 		return node.BatchView{}, node.ErrUnknown
 	}
@@ -64,6 +69,22 @@ func TestHeads(t *testing.T) {
 	require.Len(t, look(), maxHeads)
 	require.Len(t, look(), 5)
 	require.Empty(t, look())
+}
+
+// Who subscribes before anything is decided is told of the first decision, too.
+func TestHeadsFromTheFirstOn(t *testing.T) {
+	d, told := &decided{}, 0
+	var at heights
+	look := func() error { return at.news(d, func(node.BatchView) { told++ }) }
+	require.NoError(t, look())
+	d.pays("decided")
+	d.pays("decided")
+	d.fails = errors.New("the database is busy")
+	require.ErrorIs(t, look(), d.fails)
+	require.Zero(t, told)
+	d.fails = nil
+	require.NoError(t, look())
+	require.Equal(t, 2, told, "nothing is lost by a look that failed")
 }
 
 // A withdrawal's stages are told from its decision to its end, those that were on their way included; what is closed is asked for no more.
