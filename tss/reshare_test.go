@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/stretchr/testify/require"
 
 	"conclave/internal/devnet/devkeys"
@@ -149,8 +150,7 @@ func TestReshare(t *testing.T) {
 	if *update {
 		record.write(t, "reshare")
 	}
-	h.tamper = nil
-	hd.canarySigns(t, shares)
+	hd.canarySignsBesidesPayment(t, old, shares)
 	mixedMakeNoKey(t, old, shares)
 	mixedDoNotSign(t, h, old, shares)
 }
@@ -177,6 +177,43 @@ func (hd *handover) canarySigns(t testing.TB, shares []*KeyShare) {
 		require.NoError(t, err)
 		require.Equal(t, first.Payer(), signer, "the address stays")
 	}
+}
+
+// canarySignsBesidesPayment has the old shares make a payment's signature while the new ones are tried, a member of both committees
+// in both. No frame arrives before each session has sent one, so neither can end before the other has begun.
+func (hd *handover) canarySignsBesidesPayment(t testing.TB, old, shares []*KeyShare) {
+	h := hd.hub
+	type held struct {
+		from, to common.Address
+		frame    []byte
+	}
+	var waiting []held
+	begun := map[common.Hash]bool{}
+	h.tamper = func(from, to common.Address, frame []byte) [][]byte {
+		if env, err := parseFrame(frame); err == nil {
+			begun[env.Header.Session] = true
+		}
+		if len(begun) < 2 {
+			waiting = append(waiting, held{from, to, frame})
+			return nil
+		}
+		for _, w := range waiting {
+			h.engines[w.to].Receive(w.from, w.frame)
+		}
+		waiting = nil
+		return [][]byte{frame}
+	}
+	defer func() { h.tamper = nil }()
+	paid := make(chan []Outcome, 1)
+	go func() { paid <- h.signAll(old[:old[0].threshold], "paid meanwhile", time.Minute) }()
+	hd.canarySigns(t, shares)
+	for _, o := range <-paid {
+		require.Equal(t, Signed, o.Ending, o.String())
+		signer, err := o.Signature.Recover(crypto.Keccak256Hash([]byte("digest of paid meanwhile")))
+		require.NoError(t, err)
+		require.Equal(t, old[0].Payer(), signer)
+	}
+	require.Len(t, begun, 2)
 }
 
 // combined is the public key of what these shares make together, each of its own epoch.
