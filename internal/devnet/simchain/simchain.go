@@ -25,9 +25,6 @@ const (
 
 	// portTries is how often a free port is looked for: between finding and using it another process may take it.
 	portTries = 8
-
-	// period is the time between two blocks of Run.
-	period = time.Second
 )
 
 // faucetWei is what the faucet owns at the start: 10^9 coins.
@@ -182,19 +179,21 @@ func (c *Chain) head() (uint64, error) {
 	return n, nil
 }
 
-// Run mines a block a second until ctx ends. It returns nil then, and an error when no block could be sealed for ten
-// seconds.
+// Run mines a block a second until ctx ends, each when the second begins that it carries: no block is of the future, and how long after its
+// time one comes does not differ from run to run. It returns nil then, and an error when no block could be sealed for ten seconds.
 func (c *Chain) Run(ctx context.Context) error {
 	const patience = 10
-	tick := time.NewTicker(period)
-	defer tick.Stop()
 	for failures := 0; ; {
+		wait, err := c.untilNext()
+		if err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(wait):
 		}
-		_, err := c.Commit()
+		_, err = c.Commit()
 		if failures++; err == nil {
 			failures = 0
 		}
@@ -202,6 +201,21 @@ func (c *Chain) Run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// untilNext is how long it is until the second of the next block begins.
+func (c *Chain) untilNext() (time.Duration, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.backend == nil {
+		return 0, ErrClosed
+	}
+	newest, err := c.backend.Client().HeaderByNumber(context.Background(), nil)
+	if err != nil {
+		return 0, fmt.Errorf("simchain: newest block: %w", err)
+	}
+	now := time.Now()
+	return time.Unix(max(int64(newest.Time), now.Unix())+1, 0).Sub(now), nil
 }
 
 // Reorg replaces the newest depth blocks by depth + 1 others. Their transactions return to the mempool and are mined

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/holiman/uint256"
 	"github.com/stretchr/testify/require"
 
@@ -415,4 +416,32 @@ func TestFaucetsCountTogether(t *testing.T) {
 	}
 	w.commit(1)
 	require.EqualValues(t, 6, w.balance(recipient))
+}
+
+// However many blocks a setup made in one second: those that come by themselves carry no time that has not begun.
+func TestNoBlockIsOfTheFuture(t *testing.T) {
+	sim, err := simchain.Start(simchain.Config{ChainID: chainID})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, sim.Close()) })
+	for range 3 {
+		_, err := sim.Commit()
+		require.NoError(t, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- sim.Run(ctx) }()
+	c, err := ethclient.Dial(sim.URL())
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	require.Eventually(t, func() bool {
+		newest, err := c.HeaderByNumber(ctx, nil)
+		require.NoError(t, err)
+		if newest.Number.Uint64() <= 3 {
+			return false
+		}
+		require.LessOrEqual(t, newest.Time, uint64(time.Now().Unix()))
+		return true
+	}, 20*time.Second, 10*time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
 }
