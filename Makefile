@@ -60,7 +60,7 @@ crash:
 	go run ./cmd/devnet --kills $(N) --withdrawals $(WITHDRAWALS) $(WITH) --json
 
 # What signing, making and handing over a key cost above the bare library, what a silent member costs, and how long a vault takes to
-# open; an hour of a machine that has nothing else to do. Each of the five can be run alone.
+# open; 40 minutes of a machine that has nothing else to do. Each of the five can be run alone.
 bench-sign:
 	go run ./cmd/bench sign
 	go run ./cmd/bench silent
@@ -92,7 +92,7 @@ bench-devnet:
 	go run ./cmd/bench devnet
 
 # What a network pays in a minute, at an even pace, and how long a withdrawal takes that comes alone; ARGS="-nodes 7", ARGS="-rate 5000",
-# ARGS=-short to try it. Six minutes at the most.
+# ARGS=-short to try it. Eight minutes at the most.
 ARGS ?=
 bench-payout:
 	go run ./cmd/bench payout $(ARGS)

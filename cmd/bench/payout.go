@@ -15,18 +15,25 @@ import (
 	"conclave/internal/devnet"
 )
 
+// singles come alone after the load, each when the one before is paid. They are so far apart that each meets the blocks, which come each
+// second, in another 24th of a second: with a whole or half number of seconds all would meet the same one or two, and the median would be luck.
+const (
+	singles = 24
+	apart   = 6*time.Second + time.Second/singles
+)
+
 // payout measures what a network pays in a minute, and how long one withdrawal alone takes.
 func payout(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("payout", flag.ContinueOnError)
 	nodes := flags.Int("nodes", 4, "custodians")
-	rate := flags.Int("rate", 1000, "withdrawals that users ask for in a minute")
+	rate := flags.Int("rate", 1200, "withdrawals that users ask for in a minute")
 	long := flags.Duration("for", 3*time.Minute, "how long that is measured")
 	short := flags.Bool("short", false, "half a minute of load and six that come alone, to try it")
 	profile := flags.String("profile", "", "keep the first custodian's profile in this file")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	v := devnet.Volume{PerMinute: *rate, Settle: 20 * time.Second, For: *long, Singles: 24, Apart: 2500 * time.Millisecond, Profile: *profile}
+	v := devnet.Volume{PerMinute: *rate, Settle: 20 * time.Second, For: *long, Singles: singles, Apart: apart, Profile: *profile}
 	if *short {
 		v.Settle, v.For, v.Singles = 20*time.Second, 30*time.Second, 6
 	}
