@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -219,6 +220,31 @@ func BenchmarkLeaderFailure(b *testing.B) {
 		}
 		require.NotEmpty(b, took)
 		b.ReportMetric(slices.Max(took).Seconds(), "s")
+	}
+}
+
+// BenchmarkStart is how fast a node that starts builds its state from decisions of one payment each in its ledger, and what it keeps of each
+// in memory from then on.
+func BenchmarkStart(b *testing.B) {
+	const decisions = 3000
+	l := newLab(b)
+	for i := range uint64(decisions) {
+		require.NoError(b, l.hearDecision(l.decision(l.payout(i+1, uint64(time.Now().UnixMilli())))))
+	}
+	heap := func() float64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	for b.Loop() {
+		var err error
+		l.state, err = batch.NewState(l.genesis)
+		require.NoError(b, err)
+		before, began := heap(), time.Now()
+		require.NoError(b, l.led.View(l.replayDecisions))
+		b.ReportMetric(decisions/time.Since(began).Seconds(), "decisions/s")
+		b.ReportMetric((heap()-before)/decisions, "B/decision")
 	}
 }
 

@@ -252,17 +252,7 @@ func isRule(err error) bool {
 
 // resume rebuilds the core from the ledger: decisions, the running height, the slots.
 func (c *core) resume() error {
-	err := c.led.View(func(tx *ledger.Tx) error {
-		return tx.Decisions(1, func(d quorum.UncheckedDecision) error {
-			committed, err := d.Verify(c.network, c.state.Roster)
-			if err != nil {
-				return err
-			}
-			_, err = c.state.Apply(committed)
-			return err
-		})
-	})
-	if err != nil {
+	if err := c.led.View(c.replayDecisions); err != nil {
 		return fmt.Errorf("replay decisions: %w", err)
 	}
 	c.started = c.now()

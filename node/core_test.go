@@ -217,7 +217,7 @@ func (l *lab) refused(wid, ms uint64) batch.Batch {
 	var all []quorum.Signed[quorum.Refuse]
 	for i := range l.keys {
 		all = append(all, by(l, i, quorum.Refuse{
-			Epoch: 1, Policy: l.state.Policy.Ref(), WID: wid, Content: c.Hash(l.network), Reason: quorum.ReasonMinimum, Time: ms,
+			Epoch: l.state.Roster.Epoch, Policy: l.state.Policy.Ref(), WID: wid, Content: c.Hash(l.network), Reason: quorum.ReasonMinimum, Time: ms,
 		}))
 	}
 	cert, ok := quorum.CertifyRefusal(l.state.Roster, all)
@@ -239,7 +239,7 @@ func (l *lab) approved(wid, ms uint64) (c quorum.Content, approvals []quorum.Sig
 	c = contentOf(wid)
 	for i := range l.keys {
 		approvals = append(approvals, by(l, i, quorum.Approve{
-			Epoch: 1, Policy: l.state.Policy.Ref(), Counter: 1000 + wid, WID: wid, Content: c.Hash(l.network), Account: c.Account, Seq: 1, Head: common.Hash{1}, Time: ms,
+			Epoch: l.state.Roster.Epoch, Policy: l.state.Policy.Ref(), Counter: 1000 + wid, WID: wid, Content: c.Hash(l.network), Account: c.Account, Seq: 1, Head: common.Hash{1}, Time: ms,
 		}))
 	}
 	return c, approvals
@@ -253,7 +253,7 @@ func (l *lab) payout(wid, ms uint64) batch.Batch {
 	seen.Balance = seen.Gas
 	var views []quorum.Signed[quorum.View]
 	for i := range l.keys {
-		views = append(views, by(l, i, quorum.View{Epoch: 1, Time: ms, Height: l.state.Height, Lanes: []quorum.LaneView{seen}}))
+		views = append(views, by(l, i, quorum.View{Epoch: l.state.Roster.Epoch, Time: ms, Height: l.state.Height, Lanes: []quorum.LaneView{seen}}))
 	}
 	c, approvals := l.approved(wid, ms)
 	cert, ok := quorum.Certify(l.state.Roster, approvals)
@@ -264,7 +264,7 @@ func (l *lab) payout(wid, ms uint64) batch.Batch {
 }
 
 func (l *lab) propose(member int, round uint64, b batch.Batch) {
-	p := by(l, member, quorum.Proposal{Epoch: 1, Height: l.state.Height + 1, Round: round, ID: b.ID(l.network), Counter: round})
+	p := by(l, member, quorum.Proposal{Epoch: l.state.Roster.Epoch, Height: l.state.Height + 1, Round: round, ID: b.ID(l.network), Counter: round})
 	l.hearVote(voteMsg{Statement: p.Bytes(), Value: b.Encode()})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"go.uber.org/zap"
 
+	"conclave/ledger"
 	"conclave/quorum"
 	"conclave/quorum/batch"
 )
@@ -338,4 +339,45 @@ func (c *core) adoptPayouts(shown []shownDecision) bool {
 	}
 	c.stop(wrong)
 	return wrong == nil
+}
+
+// replayDecisions builds the state anew from the ledger. Every signature is verified again, as when it was taken over: a start trusts its
+// disk no more than a peer.
+func (c *core) replayDecisions(tx *ledger.Tx) error {
+	var page []quorum.UncheckedDecision
+	err := tx.Decisions(1, func(d quorum.UncheckedDecision) error {
+		if page = append(page, d); len(page) < adoptAtOnce {
+			return nil
+		}
+		err := c.replayPage(page)
+		page = page[:0]
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.replayPage(page)
+}
+
+// replayPage proves decisions on all processors, and applies them in order. A change of members ends what one roster can prove.
+func (c *core) replayPage(page []quorum.UncheckedDecision) error {
+	for len(page) > 0 {
+		proven, bad := proveDecisions(c.network, c.state.Roster, page)
+		for _, s := range proven {
+			var err error
+			if s.proven {
+				_, err = c.state.ApplyProven(s.committed, s.value)
+			} else {
+				_, err = c.state.Apply(s.committed) // says what is wrong with it
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if bad != nil {
+			return bad
+		}
+		page = page[len(proven):]
+	}
+	return nil
 }

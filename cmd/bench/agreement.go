@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// agreement measures decisions: how fast a member that was away takes them over, how long one takes over loopback, and what
-// a dead leader costs. All of it runs in package node's benchmarks: real cores, their ledgers on this machine's disk, and
+// agreement measures decisions: how fast a member that was away takes them over, how fast a start reads them back and what it keeps of them,
+// how long one takes over loopback, and what a dead leader costs. All of it runs in package node's benchmarks: real cores, their ledgers on this machine's disk, and
 // the real wire on loopback. The Relay, the chain and signing are left out.
 func agreement(ctx context.Context) error {
 	bench, err := build(ctx, "./node")
@@ -20,6 +20,8 @@ func agreement(ctx context.Context) error {
 	defer bench.close()
 	for _, f := range []struct{ name, benchmark, unit string }{
 		{"sync_rate", "BenchmarkSync", "decisions/s"},
+		{"start_rate", "BenchmarkStart", "decisions/s"},
+		{"start_memory", "BenchmarkStart", "B/decision"},
 		{"decision_p50_n4", "BenchmarkDecision/n4", "ms"},
 		{"decision_p50_n7", "BenchmarkDecision/n7", "ms"},
 		{"decision_p50_n10", "BenchmarkDecision/n10", "ms"},
