@@ -73,8 +73,9 @@ func (l *liar) unseen(key *ecdsa.PrivateKey, env Envelope) []byte {
 		return env.frame()
 	}
 	for i, e := range entries {
-		if e.From == l.self {
-			mine := l.now[slot{env.Header.Round, e.Type, common.Address{}, common.Address{}}]
+		// What its engine has not said yet stays as it was shown: in its place there is nothing that anybody signed.
+		mine, said := l.now[slot{env.Header.Round, e.Type, common.Address{}, common.Address{}}]
+		if e.From == l.self && said {
 			entries[i].Payload, entries[i].Sig = mine.Header.Payload, mine.Sig
 		}
 	}
