@@ -375,7 +375,9 @@ func TestASigningProofOfAnotherSessionIsRefused(t *testing.T) {
 	replayer, victim := shares[1].self, shares[0].self
 	sorted, err := partyOrder([]common.Address{victim, replayer, shares[2].self}, 1)
 	require.NoError(t, err)
-	before, err := newSignParty(sorted, slices.Index(sorted, replayer), sessionOf("before"), sessionOf("digest"), shares[1])
+	// Of the same digest, as two attempts are: without a nonce the library tells sessions apart by their digests alone.
+	digest := crypto.Keccak256Hash([]byte("digest of replayed proof"))
+	before, err := newSignParty(sorted, slices.Index(sorted, replayer), sessionOf("before"), digest, shares[1])
 	require.NoError(t, err)
 	var old []byte
 	for _, o := range before.start().out {
