@@ -28,7 +28,7 @@ fuzz:
 matrix:
 	go test ./internal/scenario -run TestActionsInEveryState -scenario.matrix
 
-# What one signer can do wrong, all of it, in committees of four and seven; an hour. `make liar MEMBERS=4` takes minutes.
+# What one signer can do wrong, all of it, in committees of four and seven; half an hour. `make liar MEMBERS=4` takes minutes.
 MEMBERS ?= 0
 liar:
 	go test ./tss -run 'TestALiar$$' -tss.liar -tss.liar.n $(MEMBERS) -v -timeout 4h
