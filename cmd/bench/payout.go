@@ -15,8 +15,9 @@ import (
 	"conclave/internal/devnet"
 )
 
-// singles come alone after the load, each when the one before is paid. They are so far apart that each meets the blocks, which come each
-// second, in another 24th of a second: with a whole or half number of seconds all would meet the same one or two, and the median would be luck.
+// singles come alone after the load, of four custodians each when the one before is paid; more sign for longer, and then they may meet. They
+// are so far apart that each meets the blocks, which come each second, in another 24th of a second: with a whole or half number of seconds
+// all would meet the same one or two, and the median would be luck.
 const (
 	singles = 24
 	apart   = 6*time.Second + time.Second/singles
